@@ -1,0 +1,23 @@
+// Package messages is what drover's parts say to each other and to the world: the envelope that
+// consumers of the streams read, and the plain values that actors send. It holds data only: no
+// actors, no I/O.
+//
+// Between actors:
+//
+//	message        from → to                    meaning
+//	Assign         system → root                this node serves the pool now
+//	ShardStarted   shard → health               a shard exists; Live reads its counters
+//	ShardChanged   shard → health               a transition, with all that a page shows of it
+//	ShardHalted    pool → health, root          the shard is refused for good and has stopped
+//	BotRefused     pool → root                  Discord refuses the bot itself: stop everything
+//	LifeCycle      shard → publisher            publish one of drover's own events
+//	BrokerUp       system → publisher, health   NATS is connected (again)
+//	BrokerDown     system → publisher, health   NATS is away: every pending ack is unknown now
+//	Trouble        publisher's window → publisher   an ack failed: pause and replay
+//	Drain          system → root → pools → shards   close sessions so that they can be resumed
+//	Drained        shards → pools → root        the sender serves nothing any more
+//	Drain, Flushed root → publisher → root      after the last shard: its life-cycle events are in the window
+//	StatusQuery    system → root → health       answer with NodeStatus
+//
+// Values are immutable once sent.
+package messages

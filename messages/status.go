@@ -1,0 +1,79 @@
+package messages
+
+import "time"
+
+// State is what a shard is doing, in the words of the contract.
+type State string
+
+// The states of a shard.
+const (
+	Connecting   State = "connecting"   // dialling, or waiting for HELLO
+	Identifying  State = "identifying"  // waiting for a permit, or for READY
+	Resuming     State = "resuming"     // RESUME sent, replay running
+	Ready        State = "ready"        // serving
+	Disconnected State = "disconnected" // between two connections
+	Halted       State = "halted"       // refused for good
+)
+
+// AllStates lists the states in the order of a shard's life.
+var AllStates = []State{Connecting, Identifying, Resuming, Ready, Disconnected, Halted}
+
+// ShardStatus is what a shard last said of itself; an element of /api/v1/shards.
+type ShardStatus struct {
+	ID                 int       `json:"id"`
+	Pool               int       `json:"pool"`
+	Node               string    `json:"node"`
+	State              State     `json:"state"`
+	Session            string    `json:"session"` // first 8 characters
+	SeqReceived        int64     `json:"seq_received"`
+	SeqAcked           int64     `json:"seq_acked"`
+	Guilds             int       `json:"guilds"`
+	HeartbeatLatencyMS float64   `json:"heartbeat_latency_ms"` // last one; 0 before the first acknowledgement
+	Restarts           int       `json:"restarts"`             // by the pool's supervisor; routine reconnects do not count
+	Since              time.Time `json:"since"`                // in State
+	LastError          string    `json:"last_error"`
+}
+
+// Notice is one line of the node's recent history, for people.
+type Notice struct {
+	At      time.Time `json:"at"`
+	ShardID int       `json:"shard_id"` // -1: the node itself
+	Text    string    `json:"text"`
+}
+
+// NodeStatus is all that a node's pages and endpoints show.
+type NodeStatus struct {
+	Node          string
+	Version       string
+	PoolID        *int // the pinned pool, or nil
+	Started       time.Time
+	ShardsTotal   int
+	ShardsReady   int
+	GuildsTotal   int
+	NATSConnected bool // true where nats.url is none
+	Live          bool // actors answer and the publisher is not stuck
+	IsReady       bool
+	Reasons       []string // what is missing for readiness, in words
+	Shards        []ShardStatus
+	Notices       []Notice // newest first, bounded
+	Budget        Budget
+	Traffic       Traffic
+}
+
+// Budget is Discord's daily allowance of IDENTIFYs, as far as this node knows it.
+type Budget struct {
+	Total, Remaining int
+	ResetAt          time.Time
+	MaxConcurrency   int
+	Waiting          int           // shards that wait for a permit
+	ETA              time.Duration // until the last of them has identified, at best
+}
+
+// Traffic counts events since the node started.
+type Traffic struct {
+	Received, Routed uint64
+	Failures         uint64
+	Unacked          int
+	P50, P99         time.Duration     // frame read → acknowledged, over the last minute
+	ByType           map[string]uint64 // received, by event type
+}

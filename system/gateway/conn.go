@@ -1,0 +1,312 @@
+package gateway
+
+import (
+	"bufio"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/gobwas/ws"
+)
+
+// Limits of one connection. Discord documents none for what it sends; messages over 1 MiB are
+// ordinary, 17 MB were seen.
+const (
+	maxMessage   = 64 << 20         // bytes of one message as received; over it the connection ends
+	keepBuffer   = 1 << 20          // bytes; a larger read buffer is given back after its message
+	readBuffer   = 16 << 10         // bytes between socket and frame parser
+	growStep     = 1 << 20          // bytes; a large frame is trusted as far as it has arrived
+	writeTimeout = 5 * time.Second  // for one frame; a peer that does not read is dead
+	closeTimeout = time.Second      // for the peer's close frame, before TCP is dropped
+	dialTimeout  = 10 * time.Second // TCP, TLS and the upgrade together
+)
+
+// Conn is one WebSocket connection to the gateway.
+//
+// One goroutine may call Read; Write and Close may be called from any. Every error of Read or Write
+// is final for the connection.
+type Conn struct {
+	net     net.Conn
+	in      *bufio.Reader
+	inflate Inflater // nil without transport compression
+
+	frame []byte // the message that Read returned last
+
+	closing atomic.Bool // set by Close: data that still arrives is discarded
+	write   sync.Mutex  // one frame at a time
+	out     []byte      // the frame being written, masked; guarded by write
+}
+
+// DialOptions say where to and how. The zero value of a field is its default.
+type DialOptions struct {
+	URL       string // complete, as GatewayURL makes it
+	Compress  string // zlib-stream, zstd-stream or none; as in URL
+	UserAgent string
+	// NetDial opens the TCP connection; nil is net.Dialer. Tests pass a pipe.
+	NetDial func(ctx context.Context, network, addr string) (net.Conn, error)
+	TLS     *tls.Config   // for wss; nil verifies against the system's roots
+	Timeout time.Duration // default 10 s
+}
+
+// Dial opens a connection and upgrades it. It returns when the upgrade is done, before HELLO. A refused
+// upgrade is an error that names the HTTP status.
+func Dial(ctx context.Context, o DialOptions) (*Conn, error) {
+	inflate, err := NewInflater(o.Compress)
+	if err != nil {
+		return nil, err
+	}
+	if o.Timeout <= 0 {
+		o.Timeout = dialTimeout
+	}
+	ctx, cancel := context.WithTimeout(ctx, o.Timeout)
+	defer cancel()
+	dialer := ws.Dialer{
+		NetDial:   o.NetDial,
+		TLSConfig: o.TLS,
+		Header:    ws.HandshakeHeaderHTTP(http.Header{"User-Agent": {o.UserAgent}}),
+	}
+	conn, early, _, err := dialer.Dial(ctx, o.URL)
+	if err != nil {
+		if inflate != nil {
+			inflate.Close()
+		}
+		return nil, fmt.Errorf("gateway: dial: %w", err)
+	}
+	var from io.Reader = conn
+	if early != nil { // HELLO came in the same packet as the upgrade
+		head, _ := early.Peek(early.Buffered())
+		from = io.MultiReader(&tail{b: append([]byte(nil), head...)}, conn)
+		ws.PutReader(early)
+	}
+	return &Conn{net: conn, in: bufio.NewReaderSize(from, readBuffer), inflate: inflate}, nil
+}
+
+// tail hands out bytes that the upgrade had read ahead.
+type tail struct{ b []byte }
+
+func (t *tail) Read(p []byte) (int, error) {
+	if len(t.b) == 0 {
+		return 0, io.EOF
+	}
+	n := copy(p, t.b)
+	t.b = t.b[n:]
+	return n, nil
+}
+
+// Read returns the next whole payload, inflated: one JSON object. The bytes are valid until the next Read.
+//
+// The error is a *CloseError where the peer or the network ended the connection (1006 without a close
+// frame). Any other error means that the peer sent what cannot be read; the connection is then
+// already closed with 4000, so that the session can be resumed on a new one.
+func (c *Conn) Read() ([]byte, error) {
+	for {
+		op, message, err := c.message()
+		if err != nil {
+			return nil, c.ended(err)
+		}
+		if op == ws.OpText || c.inflate == nil {
+			return message, nil
+		}
+		payload, err := c.inflate.Inflate(message)
+		if err != nil {
+			return nil, c.ended(err)
+		}
+		if payload != nil {
+			return payload, nil
+		}
+	}
+}
+
+// ended gives the connection's last error its meaning and lets go of the socket.
+func (c *Conn) ended(err error) error {
+	var closed *CloseError
+	if errors.As(err, &closed) || c.closing.Load() {
+		c.drop()
+	} else if errors.Is(err, errBroken) {
+		c.drop()
+		err = &CloseError{Code: 1006, Reason: err.Error(), Class: ClassOf(1006)}
+	} else {
+		c.Close(4000, "unreadable data")
+	}
+	if c.inflate != nil {
+		c.inflate.Close()
+		c.inflate = nil
+	}
+	return err
+}
+
+// errBroken marks errors of the transport, in contrast to what the peer sent.
+var errBroken = errors.New("gateway: connection lost")
+
+// message reads one data message, over all its fragments, and answers control frames on the way.
+func (c *Conn) message() (op ws.OpCode, _ []byte, _ error) {
+	if cap(c.frame) > keepBuffer {
+		c.frame = nil
+	}
+	c.frame = c.frame[:0]
+	for {
+		h, err := ws.ReadHeader(c.in)
+		if err != nil {
+			if isFraming(err) {
+				return 0, nil, fmt.Errorf("gateway: frame: %w", err)
+			}
+			return 0, nil, fmt.Errorf("%w: %w", errBroken, err)
+		}
+		if err := checkHeader(h, op, len(c.frame)); err != nil {
+			return 0, nil, err
+		}
+		if h.OpCode.IsControl() {
+			if err := c.control(h); err != nil {
+				return 0, nil, err
+			}
+			continue
+		}
+		if op == 0 {
+			op = h.OpCode
+		}
+		if c.closing.Load() {
+			if _, err := io.CopyN(io.Discard, c.in, h.Length); err != nil {
+				return 0, nil, fmt.Errorf("%w: %w", errBroken, err)
+			}
+			continue
+		}
+		if err := c.fill(int(h.Length)); err != nil {
+			return 0, nil, err
+		}
+		if h.Fin {
+			return op, c.frame, nil
+		}
+	}
+}
+
+// fill appends n bytes of the wire to the message. It believes the announced length only as far as
+// bytes arrive, so that a lying header costs no memory.
+func (c *Conn) fill(n int) error {
+	for n > 0 {
+		step := min(n, growStep)
+		at := len(c.frame)
+		if need := at + step; need > cap(c.frame) {
+			grown := make([]byte, at, max(need, min(2*cap(c.frame), maxMessage), 4<<10))
+			copy(grown, c.frame)
+			c.frame = grown
+		}
+		c.frame = c.frame[:at+step]
+		if _, err := io.ReadFull(c.in, c.frame[at:]); err != nil {
+			return fmt.Errorf("%w: %w", errBroken, err)
+		}
+		n -= step
+	}
+	return nil
+}
+
+func checkHeader(h ws.Header, op ws.OpCode, have int) error {
+	switch {
+	case h.Rsv != 0:
+		return errors.New("gateway: frame: reserved bits set")
+	case h.Masked:
+		return errors.New("gateway: frame: masked by the server")
+	case h.OpCode.IsControl() && (!h.Fin || h.Length > ws.MaxControlFramePayloadSize):
+		return errors.New("gateway: frame: control frame too large or fragmented")
+	case h.OpCode.IsControl():
+		return nil
+	case h.OpCode == ws.OpContinuation && op == 0, h.OpCode != ws.OpContinuation && op != 0, h.OpCode.IsReserved():
+		return fmt.Errorf("gateway: frame: unexpected opcode %d", h.OpCode)
+	case h.Length < 0 || h.Length > maxMessage || int64(have)+h.Length > maxMessage:
+		return fmt.Errorf("gateway: frame: %d bytes are over the limit of %d: %w", h.Length, maxMessage, ErrTooBig)
+	}
+	return nil
+}
+
+func isFraming(err error) bool {
+	return errors.Is(err, ws.ErrHeaderLengthMSB) || errors.Is(err, ws.ErrHeaderLengthUnexpected)
+}
+
+// control answers a ping and turns a close frame into a *CloseError. Pongs say nothing: the gateway's
+// liveness is told by its own heartbeats.
+func (c *Conn) control(h ws.Header) error {
+	var buf [ws.MaxControlFramePayloadSize]byte
+	payload := buf[:h.Length]
+	if _, err := io.ReadFull(c.in, payload); err != nil {
+		return fmt.Errorf("%w: %w", errBroken, err)
+	}
+	switch h.OpCode {
+	case ws.OpPing:
+		return c.writeFrame(ws.NewPongFrame(payload))
+	case ws.OpClose:
+		code, reason := ws.ParseCloseFrameData(payload)
+		if len(payload) == 0 {
+			code = 1005
+		}
+		return &CloseError{Code: int(code), Reason: reason, Class: ClassOf(int(code))}
+	}
+	return nil
+}
+
+// Write sends one payload as a text frame. It waits at most 5 s for a peer that does not read.
+func (c *Conn) Write(payload []byte) error {
+	return c.writeFrame(ws.NewTextFrame(payload))
+}
+
+func (c *Conn) writeFrame(f ws.Frame) error {
+	c.write.Lock()
+	defer c.write.Unlock()
+	if c.closing.Load() && f.Header.OpCode != ws.OpClose {
+		return net.ErrClosed
+	}
+	if !c.closing.Load() {
+		_ = c.net.SetWriteDeadline(time.Now().Add(writeTimeout)) // an error shows at Write
+	}
+	return c.writeLocked(f)
+}
+
+func (c *Conn) writeLocked(f ws.Frame) error {
+	w := sliceWriter{b: c.out[:0]}
+	f = ws.MaskFrame(f) // a copy: the caller's payload stays as it is
+	if err := ws.WriteFrame(&w, f); err != nil {
+		return fmt.Errorf("gateway: write: %w", err)
+	}
+	c.out = w.b[:0]
+	if cap(c.out) > 8<<10 {
+		c.out = nil
+	}
+	if _, err := c.net.Write(w.b); err != nil {
+		return fmt.Errorf("%w: write: %w", errBroken, err)
+	}
+	return nil
+}
+
+// sliceWriter gathers header and payload, so that a frame is one write and one packet.
+type sliceWriter struct{ b []byte }
+
+func (w *sliceWriter) Write(p []byte) (int, error) {
+	w.b = append(w.b, p...)
+	return len(p), nil
+}
+
+// Close ends the connection with a close frame and returns at once; it may be called repeatedly. Data that still
+// arrives is discarded. TCP is dropped when the peer's close frame came to the reader, at the
+// latest after 1 s.
+//
+// The code decides what becomes of the session: 1000 and 1001 end it, every other keeps it for
+// some minutes (Discord, "Initiating a Disconnect").
+func (c *Conn) Close(code int, reason string) {
+	if c.closing.Swap(true) {
+		return
+	}
+	_ = c.net.SetWriteDeadline(time.Now().Add(closeTimeout)) // also wakes a Write that hangs
+	// The timer owns the socket from here; the goroutine ends with the deadline above.
+	time.AfterFunc(closeTimeout, c.drop)
+	go func() {
+		_ = c.writeFrame(ws.NewCloseFrame(ws.NewCloseFrameBody(ws.StatusCode(code), reason)))
+	}()
+}
+
+// drop lets go of the socket.
+func (c *Conn) drop() { _ = c.net.Close() }

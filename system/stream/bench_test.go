@@ -1,0 +1,151 @@
+package stream
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"drover/messages"
+)
+
+// benchData is as large as the mean event.
+var benchData = []byte(`{"content":"` + strings.Repeat("x", 1400) + `"}`)
+
+func benchEvent(seq int64) *messages.Event {
+	return &messages.Event{
+		Kind: messageCreate, Session: "0123456789abcdef0123456789abcdef", Seq: seq, ShardID: 3, Read: time.Now(),
+		GuildID: []byte("700000000000000010"), ChannelID: []byte("700000000000000011"), UserID: []byte("700000000000000012"), Data: benchData,
+	}
+}
+
+// benchServers are where events go: the server takes most of the work, so compare within one.
+func benchServers(b *testing.B, run func(b *testing.B, o Options)) {
+	memory := StreamOptions{Storage: "memory", MaxBytes: 256 << 20}
+	b.Run("process", func(b *testing.B) {
+		run(b, Options{URL: startNATS(b).url(), Events: memory})
+	})
+	b.Run("embedded", func(b *testing.B) {
+		run(b, Options{Server: startEmbedded(b), Events: memory})
+	})
+}
+
+// BenchmarkPublish: from the event to the acknowledgement, window 4096.
+func BenchmarkPublish(b *testing.B) {
+	for _, shards := range []int{1, 4} {
+		b.Run(fmt.Sprintf("shards=%d", shards), func(b *testing.B) {
+			benchServers(b, func(b *testing.B, o Options) {
+				broker := connect(b, o)
+				p := NewPublisher(broker, PublisherOptions{OnTrouble: func(err error) { b.Error(err) }})
+				defer p.Close()
+				if err := p.Replay(b.Context()); err != nil {
+					b.Fatal(err)
+				}
+				b.ReportAllocs()
+				b.ResetTimer()
+				var wg sync.WaitGroup
+				for s := range shards {
+					wg.Go(func() {
+						ev := benchEvent(0)
+						for i := s; i < b.N; i += shards {
+							ev.Seq, ev.ShardID, ev.Read = int64(i), s, time.Now()
+							ev.Session = benchSessions[s]
+							if err := p.Publish(context.Background(), ev); err != nil {
+								b.Error(err)
+								return
+							}
+						}
+					})
+				}
+				wg.Wait()
+				if err := p.Drain(context.Background()); err != nil {
+					b.Fatal(err)
+				}
+				b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "events/s")
+			})
+		})
+	}
+}
+
+var benchSessions = [4]string{"a123456789abcdef0123456789abcdef", "b123456789abcdef0123456789abcdef", "c123456789abcdef0123456789abcdef", "d123456789abcdef0123456789abcdef"}
+
+// BenchmarkPublishMsgAsync is the same with nats.go's own asynchronous publish, for comparison.
+func BenchmarkPublishMsgAsync(b *testing.B) {
+	benchServers(b, func(b *testing.B, o Options) {
+		broker := connect(b, o)
+		if err := broker.EnsureStreams(b.Context()); err != nil {
+			b.Fatal(err)
+		}
+		js, err := jetstream.New(broker.nc, jetstream.WithPublishAsyncMaxPending(4096))
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.ReportAllocs()
+		b.ResetTimer()
+		for i := range b.N {
+			ev := benchEvent(int64(i))
+			id := ev.EventID()
+			m := nats.NewMsg(ev.Kind.Subject)
+			m.Header.Set(messages.HeaderID, id)
+			m.Header.Set(messages.HeaderEvent, ev.Kind.Name)
+			m.Header.Set(messages.HeaderSeq, string(messages.AppendSeq(nil, ev.Session, ev.Seq)))
+			m.Data = ev.AppendEnvelope(make([]byte, 0, len(ev.Data)+320), id)
+			if _, err := js.PublishMsgAsync(m, jetstream.WithStallWait(time.Minute)); err != nil {
+				b.Fatal(err)
+			}
+		}
+		<-js.PublishAsyncComplete()
+		b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "events/s")
+	})
+}
+
+// BenchmarkSend compares the ways to hand headers to nats.go, without a server's answer.
+func BenchmarkSend(b *testing.B) {
+	broker := connect(b, Options{URL: startNATS(b).url()})
+	nc := broker.nc
+	b.Run("new header map", func(b *testing.B) {
+		b.ReportAllocs()
+		for range b.N {
+			m := nats.Msg{Subject: "bench", Reply: "_INBOX.x.1", Data: benchData, Header: nats.Header{
+				messages.HeaderID: {"2f0c1c1e-6c52-8a37-9a5e-0d1c6f1f3b77"}, messages.HeaderEvent: {"MESSAGE_CREATE"}, messages.HeaderSeq: {"0123456789abcdef0123456789abcdef:12"},
+			}}
+			if err := nc.PublishMsg(&m); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.Run("kept header map", func(b *testing.B) {
+		b.ReportAllocs()
+		m := newMessage(true)
+		for range b.N {
+			m.Subject, m.Reply, m.Data = "bench", "_INBOX.x.1", benchData
+			m.id[0], m.event[0], m.seq[0] = "2f0c1c1e-6c52-8a37-9a5e-0d1c6f1f3b77", "MESSAGE_CREATE", "0123456789abcdef0123456789abcdef:12"
+			if err := nc.PublishMsg(&m.Msg); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.Run("no headers", func(b *testing.B) {
+		b.ReportAllocs()
+		for range b.N {
+			if err := nc.PublishRequest("bench", "_INBOX.x.1", benchData); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+}
+
+func BenchmarkParseAck(b *testing.B) {
+	m := &nats.Msg{Data: []byte(`{"stream":"EVENTS","seq":123456,"duplicate":true}`)}
+	b.ReportAllocs()
+	for range b.N {
+		if _, err := parseAck(m); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

@@ -1,0 +1,94 @@
+package stream
+
+import (
+	"errors"
+	"net"
+	"sync/atomic"
+	"time"
+
+	"github.com/nats-io/nats.go"
+)
+
+// gate keeps a publish that was meant for one connection from reaching the next one. nats.go
+// reconnects by itself and tells of it later, on another goroutine. Without the gate, a new event
+// could go out on the new connection before the unacknowledged ones of the old are sent again.
+//
+// Each dial has a number, the epoch. A sender enters with the epoch that it knows; a dial counts up
+// first and then fails if a sender is inside. So either the sender sees the new epoch, or the dial
+// is tried again a moment later, when the sender has met the closed connection. Any goroutine may
+// use a gate.
+type gate struct {
+	epoch   atomic.Uint64
+	sending atomic.Int32
+}
+
+// enter reports whether epoch is still the newest dial. If so, leave must follow.
+func (g *gate) enter(epoch uint64) bool {
+	g.sending.Add(1)
+	if g.epoch.Load() == epoch {
+		return true
+	}
+	g.sending.Add(-1)
+	return false
+}
+
+func (g *gate) leave() { g.sending.Add(-1) }
+
+var errBusy = errors.New("stream: a publish still belongs to the connection before")
+
+// dialing begins a new epoch.
+func (g *gate) dialing() error {
+	g.epoch.Add(1)
+	if g.sending.Load() > 0 {
+		return errBusy
+	}
+	return nil
+}
+
+// dialer dials external servers. nats.go calls it, under its own lock.
+type dialer struct {
+	gate *gate
+	net  net.Dialer
+}
+
+func (d *dialer) Dial(network, addr string) (net.Conn, error) {
+	if err := d.gate.dialing(); err != nil {
+		return nil, err
+	}
+	c, err := d.net.Dial(network, addr)
+	if err != nil {
+		return nil, err
+	}
+	return strictConn{c}, nil
+}
+
+// pipeDialer dials an embedded server.
+type pipeDialer struct {
+	gate   *gate
+	server nats.InProcessConnProvider
+}
+
+func (d *pipeDialer) InProcessConn() (net.Conn, error) {
+	if err := d.gate.dialing(); err != nil {
+		return nil, err
+	}
+	c, err := d.server.InProcessConn()
+	if err != nil {
+		return nil, err
+	}
+	return strictConn{c}, nil
+}
+
+// strictConn closes itself when a write fails. nats.go throws a chunk away whose write timed out
+// before the first byte and would go on with the next chunk: events would be missing in the middle.
+type strictConn struct{ net.Conn }
+
+func (c strictConn) Write(b []byte) (int, error) {
+	n, err := c.Conn.Write(b)
+	if err != nil {
+		_ = c.Close() // the write's error is the one that tells
+	}
+	return n, err
+}
+
+const dialTimeout = 2 * time.Second

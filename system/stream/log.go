@@ -1,0 +1,75 @@
+package stream
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"drover/messages"
+)
+
+// LogSinkOptions say where a LogSink writes.
+type LogSinkOptions struct {
+	Log *slog.Logger
+	// OnAck is called for each event, as a Publisher's is.
+	OnAck func(kind *messages.Kind, shardID int, took time.Duration, duplicate bool)
+}
+
+// LogSink takes the place of a Publisher where there is no NATS (nats.url: none): each event
+// becomes one line and counts as acknowledged. The line holds no payload, and so no token. Any
+// goroutine may use it.
+type LogSink struct{ o LogSinkOptions }
+
+// NewLogSink returns a LogSink.
+func NewLogSink(o LogSinkOptions) *LogSink {
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	return &LogSink{o}
+}
+
+// Publish writes the line and acknowledges ev before it returns. It never fails.
+func (l *LogSink) Publish(ctx context.Context, ev *messages.Event) error {
+	attrs := make([]slog.Attr, 0, 8)
+	attrs = append(attrs, slog.String("event_type", ev.Kind.Type), slog.Int("shard_id", ev.ShardID),
+		slog.String("event_id", ev.EventID()), slog.Int64("seq", ev.Seq), slog.Int("bytes", len(ev.Data)))
+	for _, id := range [...]struct {
+		key    string
+		digits []byte
+	}{{"guild_id", ev.GuildID}, {"channel_id", ev.ChannelID}, {"user_id", ev.UserID}} {
+		if id.digits != nil {
+			attrs = append(attrs, slog.String(id.key, string(id.digits)))
+		}
+	}
+	l.o.Log.LogAttrs(ctx, slog.LevelInfo, "event", attrs...)
+	if ev.Receipt != nil {
+		ev.Receipt.Acked(ev.Kind.Stream, ev.Seq)
+	}
+	if l.o.OnAck != nil {
+		l.o.OnAck(ev.Kind, ev.ShardID, time.Since(ev.Read), false)
+	}
+	return nil
+}
+
+// The rest of a Publisher: there is nothing to wait for.
+
+// Pause does nothing.
+func (l *LogSink) Pause() {}
+
+// Replay does nothing.
+func (l *LogSink) Replay(context.Context) error { return nil }
+
+// Unacked returns 0.
+func (l *LogSink) Unacked() int { return 0 }
+
+// Window returns 1.
+func (l *LogSink) Window() int { return 1 }
+
+// OldestUnacked returns 0.
+func (l *LogSink) OldestUnacked() time.Duration { return 0 }
+
+// Drain returns nil.
+func (l *LogSink) Drain(context.Context) error { return nil }
+
+// Close does nothing.
+func (l *LogSink) Close() {}

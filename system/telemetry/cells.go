@@ -1,0 +1,150 @@
+package telemetry
+
+import (
+	"maps"
+	"slices"
+	"sync/atomic"
+
+	"drover/messages"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/metric"
+)
+
+// cell is one series of a counter. It is as large as a cache line, so that two shards that count do
+// not slow each other down.
+type cell struct {
+	n       atomic.Int64
+	counter metric.Int64ObservableCounter
+	labels  []metric.ObserveOption
+	name    string // the value of the label that only this counter has: an event type
+}
+
+func (c *cell) add(n int) { c.n.Add(int64(n)) }
+
+// scope holds the series that share a shard label. All but the families exist from the start, so that
+// a rate over the first increment is right.
+type scope struct {
+	received, oversize, errors   family
+	routed, filtered, identifies *cell
+	resumed, invalid, failed     *cell
+	gaps, jumps                  *cell
+	record                       []metric.RecordOption // of the route histogram
+}
+
+// scope finds or makes the scope of a shard.
+func (m *Meters) scope(shardID, poolID int) *scope {
+	if s := (*m.scopes.Load())[scoping(m.by.Load()).key(shardID, poolID)]; s != nil {
+		return s
+	}
+	return m.newScope(shardID, poolID)
+}
+
+// key is what tells the scopes apart: a shard, a pool, or nothing.
+func (b scoping) key(shardID, poolID int) int {
+	switch {
+	case shardID < 0:
+		return Node
+	case b == byPool:
+		return poolID
+	case b == byNothing:
+		return 0
+	}
+	return shardID
+}
+
+func (m *Meters) newScope(shardID, poolID int) *scope {
+	m.lock.Lock()
+	defer m.lock.Unlock()
+	by := scoping(m.by.Load())
+	key := by.key(shardID, poolID)
+	known := *m.scopes.Load()
+	if s := known[key]; s != nil {
+		return s
+	}
+	label := by.shardLabel(key)
+	s := &scope{
+		received: family{meters: m, counter: eventsReceived, key: "event_type", scope: label},
+		oversize: family{meters: m, counter: eventsOversize, key: "event_type", scope: label},
+		errors:   family{meters: m, counter: errorsTotal, key: "error_type", scope: label},
+		record:   []metric.RecordOption{metric.WithAttributes(label...)},
+	}
+	s.routed = m.newCell(eventsRouted, "", label)
+	s.filtered = m.newCell(eventsFiltered, "", label)
+	s.identifies = m.newCell(identifies, "", label)
+	s.gaps = m.newCell(sessionGaps, "", label)
+	s.jumps = m.newCell(sequenceGaps, "", label)
+	outcome := func(o string) *cell {
+		return m.newCell(resumes, o, append(slices.Clone(label), attribute.String("outcome", o)))
+	}
+	s.resumed, s.invalid, s.failed = outcome(Resumed), outcome(Invalid), outcome(Failed)
+	next := maps.Clone(known)
+	next[key] = s
+	m.scopes.Store(&next)
+	return s
+}
+
+// newCell makes a series. The lock is held, except while newMeters runs.
+func (m *Meters) newCell(counter, name string, labels []attribute.KeyValue) *cell {
+	c := &cell{counter: m.counters[counter], labels: []metric.ObserveOption{metric.WithAttributes(labels...)}, name: name}
+	m.cells = append(m.cells, c)
+	return c
+}
+
+// family holds the series of one counter in one scope, by the label that only this counter has.
+type family struct {
+	meters  *Meters
+	counter string
+	key     string
+	scope   []attribute.KeyValue
+
+	names atomic.Pointer[map[string]*cell]         // copied on write
+	kinds atomic.Pointer[map[*messages.Kind]*cell] // the same cells; copied on write
+}
+
+// of returns the series of a kind. Kinds are few and live for ever, so a map by pointer is safe; only
+// those behind the label "other" are made anew for each event and must not be kept.
+func (f *family) of(k *messages.Kind) *cell {
+	if kinds := f.kinds.Load(); kinds != nil {
+		if c := (*kinds)[k]; c != nil {
+			return c
+		}
+	}
+	c := f.named(k.Label)
+	if k.Label == ErrOther {
+		return c
+	}
+	f.meters.lock.Lock()
+	defer f.meters.lock.Unlock()
+	keep(&f.kinds, k, c)
+	return c
+}
+
+// named returns the series of a label's value.
+func (f *family) named(value string) *cell {
+	if names := f.names.Load(); names != nil {
+		if c := (*names)[value]; c != nil {
+			return c
+		}
+	}
+	f.meters.lock.Lock()
+	defer f.meters.lock.Unlock()
+	if names := f.names.Load(); names != nil {
+		if c := (*names)[value]; c != nil {
+			return c // another goroutine was faster
+		}
+	}
+	c := f.meters.newCell(f.counter, value, append(slices.Clone(f.scope), attribute.String(f.key, value)))
+	keep(&f.names, value, c)
+	return c
+}
+
+// keep puts a cell into a map that others read meanwhile. The lock is held.
+func keep[K comparable](in *atomic.Pointer[map[K]*cell], key K, c *cell) {
+	next := map[K]*cell{}
+	if old := in.Load(); old != nil {
+		next = maps.Clone(*old)
+	}
+	next[key] = c
+	in.Store(&next)
+}

@@ -1,0 +1,136 @@
+package telemetry
+
+import "fmt"
+
+// Instrument describes one metric. Instruments is the only place where metrics are named.
+type Instrument struct {
+	Name    string
+	Kind    InstrumentKind
+	Unit    string   // UCUM, as OpenTelemetry wants it; {…} is a count of something
+	Labels  []string // ShardLabel stands for shard_id, pool_id or nothing, by metrics.shard_labels
+	Meaning string   // one sentence; the help text of the metric
+}
+
+// InstrumentKind is what Prometheus calls the type of a metric.
+type InstrumentKind string
+
+// The kinds of instruments.
+const (
+	Counter   InstrumentKind = "counter"
+	Gauge     InstrumentKind = "gauge"
+	Histogram InstrumentKind = "histogram"
+)
+
+// ShardLabel is the place of shard_id or pool_id in Instrument.Labels.
+const ShardLabel = "shard"
+
+// The names of the instruments.
+const (
+	eventsReceived = "gateway_events_received_total"
+	eventsRouted   = "gateway_events_routed_total"
+	eventsFiltered = "gateway_events_filtered_total"
+	eventsOversize = "gateway_oversize_events_total"
+	routeFailures  = "gateway_route_failures_total"
+	routeDuration  = "gateway_event_route_duration_seconds"
+	errorsTotal    = "gateway_errors_total"
+	identifies     = "gateway_identifies_total"
+	resumes        = "gateway_resumes_total"
+	sessionGaps    = "gateway_session_gaps_total"
+	sequenceGaps   = "gateway_sequence_gaps_total"
+	shardsReady    = "gateway_shards_ready"
+	shardState     = "gateway_shard_state"
+	guilds         = "gateway_guilds_total"
+	natsConnected  = "gateway_nats_connected"
+	unackedEvents  = "gateway_unacked_events"
+	lastHeartbeat  = "gateway_last_heartbeat_timestamp"
+	budgetLeft     = "gateway_identify_budget_remaining"
+	buildInfo      = "gateway_build_info"
+)
+
+// Instruments are all metrics of drover, in the order of docs/metrics.md, which a test holds to it.
+var Instruments = []Instrument{
+	{eventsReceived, Counter, "{event}", []string{"event_type", ShardLabel}, "Dispatches read from Discord, those included that a filter then kept back."},
+	{eventsRouted, Counter, "{event}", []string{ShardLabel}, "Events that JetStream has acknowledged, drover's own life-cycle events included."},
+	{eventsFiltered, Counter, "{event}", []string{ShardLabel}, "Dispatches that events.allow or events.deny kept back."},
+	{eventsOversize, Counter, "{event}", []string{"event_type", ShardLabel}, "Events larger than the broker takes, published without their data."},
+	{routeFailures, Counter, "{attempt}", nil, "Attempts to publish that failed; each is made again until it is acknowledged."},
+	{routeDuration, Histogram, "s", []string{ShardLabel}, "Time from reading an event's frame to JetStream's acknowledgement."},
+	{errorsTotal, Counter, "{error}", []string{"error_type", ShardLabel}, "Errors by type; errors of the node as a whole carry no shard."},
+	{identifies, Counter, "{identify}", []string{ShardLabel}, "IDENTIFYs sent; Discord allows a bot a limited number per day."},
+	{resumes, Counter, "{resume}", []string{"outcome", ShardLabel}, "RESUMEs by outcome: resumed, invalid (Discord had forgotten the session) or failed (the connection ended first)."},
+	{sessionGaps, Counter, "{gap}", []string{ShardLabel}, "Sessions lost, each published as shard.gap: events may be missing."},
+	{sequenceGaps, Counter, "{gap}", []string{ShardLabel}, "Jumps in the sequence numbers of one session."},
+	{shardsReady, Gauge, "{shard}", []string{"pool_id"}, "Shards of the pool that are ready, among those that this node holds."},
+	{shardState, Gauge, "{shard}", []string{"state"}, "Shards of this node in each state."},
+	{guilds, Gauge, "{guild}", nil, "Guilds that the bot is in on this node's shards, unavailable ones included."},
+	{natsConnected, Gauge, "{connection}", nil, "1 while NATS is connected, else 0; 1 where nats.url is none."},
+	{unackedEvents, Gauge, "{event}", nil, "Events published but not yet acknowledged by JetStream."},
+	{lastHeartbeat, Gauge, "s", nil, "Unix time of the newest heartbeat that Discord acknowledged to any shard; absent before the first."},
+	{budgetLeft, Gauge, "{identify}", nil, "IDENTIFYs left today; absent until Discord has told."},
+	{buildInfo, Gauge, "{build}", []string{"version", "go_version"}, "Always 1; the labels say what runs."},
+}
+
+// routeBuckets are the upper bounds of the route histogram in seconds: 0.1 ms, the best that a broker
+// on the same host does, to 10 s, beyond which an ack time-out has long replayed the event.
+var routeBuckets = []float64{
+	0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10,
+}
+
+// The outcomes of a RESUME.
+const (
+	Resumed = "resumed" // RESUMED came
+	Invalid = "invalid" // op 9: the session is gone
+	Failed  = "failed"  // the connection ended before either
+)
+
+// The values of error_type, beside those of CloseType. Error counts any other under "other".
+const (
+	ErrDial            = "dial"             // TCP, TLS or the WebSocket handshake
+	ErrHelloTimeout    = "hello_timeout"    // connected, but no HELLO
+	ErrIdentifyTimeout = "identify_timeout" // IDENTIFY without READY
+	ErrResumeTimeout   = "resume_timeout"   // RESUME without RESUMED
+	ErrZombie          = "zombie"           // heartbeats stay unacknowledged
+	ErrInvalidSession  = "invalid_session"  // op 9
+	ErrInflate         = "inflate"          // corrupt compression
+	ErrTooBig          = "too_big"          // a frame beyond the limits
+	ErrScan            = "scan"             // a frame that is no gateway payload
+	ErrSequence        = "sequence"         // sequence numbers that make no sense
+	ErrConnection      = "connection"       // lost without a close frame
+	ErrREST            = "rest"             // GET /gateway/bot
+	ErrBudget          = "budget"           // no IDENTIFY left today
+	ErrPublish         = "publish"          // a publish failed or was not acknowledged
+	ErrNATS            = "nats"             // the connection to NATS, or its streams
+	ErrPanic           = "panic"            // a panic in an actor, contained
+	ErrOther           = "other"
+)
+
+var errorTypes = []string{
+	ErrDial, ErrHelloTimeout, ErrIdentifyTimeout, ErrResumeTimeout, ErrZombie, ErrInvalidSession, ErrInflate, ErrTooBig,
+	ErrScan, ErrSequence, ErrConnection, ErrREST, ErrBudget, ErrPublish, ErrNATS, ErrPanic, ErrOther,
+}
+
+// CloseType is the error_type of a close code: close_4000 and so on for the codes of the WebSocket
+// standard and of Discord, close_other for any else. 1006, no close frame at all, is ErrConnection.
+func CloseType(code int) string {
+	switch {
+	case code == 0, code == 1006:
+		return ErrConnection
+	case code >= 1000 && code <= 1015, code >= 4000 && code <= 4014:
+		return fmt.Sprintf("close_%d", code)
+	}
+	return "close_other"
+}
+
+// knownErrors bounds the label error_type.
+var knownErrors = func() map[string]bool {
+	known := map[string]bool{"close_other": true}
+	for _, t := range errorTypes {
+		known[t] = true
+	}
+	for _, first := range []int{1000, 4000} {
+		for code := first; code <= first+15; code++ {
+			known[CloseType(code)] = true
+		}
+	}
+	return known
+}()

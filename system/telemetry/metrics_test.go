@@ -1,0 +1,327 @@
+package telemetry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"drover/messages"
+)
+
+// start makes the telemetry of a test.
+func start(t *testing.T, o Options) *Telemetry {
+	t.Helper()
+	tel, err := New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := tel.Shutdown(context.Background()); err != nil {
+			t.Error(err)
+		}
+	})
+	return tel
+}
+
+// scrape returns what /metrics answers.
+func scrape(t *testing.T, tel *Telemetry, accept string) (contentType, body string) {
+	t.Helper()
+	r := httptest.NewRequest(http.MethodGet, "/metrics", nil)
+	r.Header.Set("Accept", accept)
+	w := httptest.NewRecorder()
+	tel.Handler().ServeHTTP(w, r)
+	b, err := io.ReadAll(w.Result().Body)
+	if err != nil || w.Code != http.StatusOK {
+		t.Fatalf("got %d %v: %s", w.Code, err, b)
+	}
+	return w.Header().Get("Content-Type"), string(b)
+}
+
+// ours are the lines of drover's own instruments, without comments, sorted.
+func ours(body string) []string {
+	var lines []string
+	for line := range strings.Lines(body) {
+		if strings.HasPrefix(line, "gateway_") {
+			lines = append(lines, strings.TrimSpace(line))
+		}
+	}
+	slices.Sort(lines)
+	return lines
+}
+
+// exercise uses every method once for a shard.
+func exercise(m *Meters, shardID, poolID int) {
+	join := messages.KindOf([]byte("GUILD_MEMBER_ADD"))
+	m.Received(shardID, poolID, join)
+	m.Routed(join, shardID, poolID, 3*time.Millisecond)
+	m.Filtered(shardID, poolID)
+	m.Oversize(shardID, poolID, join)
+	m.RouteFailure(2)
+	m.Error(shardID, poolID, CloseType(4000))
+	m.HeartbeatAck(time.Unix(1770091567, 500e6))
+	m.Identify(shardID, poolID)
+	m.Resume(shardID, poolID, Resumed)
+	m.Gap(shardID, poolID)
+	m.SequenceGap(shardID, poolID)
+	m.Observe(func(context.Context) (messages.NodeStatus, error) {
+		return messages.NodeStatus{
+			GuildsTotal: 40, NATSConnected: true, Budget: messages.Budget{Total: 1000, Remaining: 990},
+			Traffic: messages.Traffic{Unacked: 7},
+			Shards: []messages.ShardStatus{
+				{ID: 0, Pool: 0, State: messages.Ready}, {ID: 1, Pool: 0, State: messages.Resuming}, {ID: 25, Pool: 1, State: messages.Halted},
+			},
+		}, nil
+	})
+}
+
+func TestMetrics_have_exactly_their_names(t *testing.T) {
+	tel := start(t, Options{Node: "n", Version: "v1.2.3", Shards: 25})
+	exercise(tel.Meters, 3, 0)
+	_, body := scrape(t, tel, "text/plain")
+	got := ours(body)
+	want := []string{
+		`gateway_build_info{go_version="GO",version="v1.2.3"} 1`,
+		`gateway_errors_total{error_type="close_4000",shard_id="3"} 1`,
+		`gateway_event_route_duration_seconds_bucket{shard_id="3",le="0.0001"} 0`,
+		`gateway_event_route_duration_seconds_bucket{shard_id="3",le="0.005"} 1`,
+		`gateway_event_route_duration_seconds_bucket{shard_id="3",le="10"} 1`,
+		`gateway_event_route_duration_seconds_bucket{shard_id="3",le="+Inf"} 1`,
+		`gateway_event_route_duration_seconds_count{shard_id="3"} 1`,
+		`gateway_event_route_duration_seconds_sum{shard_id="3"} 0.003`,
+		`gateway_events_filtered_total{shard_id="3"} 1`,
+		`gateway_events_received_total{event_type="member.join",shard_id="3"} 1`,
+		`gateway_events_routed_total{shard_id="3"} 1`,
+		`gateway_guilds_total 40`,
+		`gateway_identifies_total{shard_id="3"} 1`,
+		`gateway_identify_budget_remaining 990`,
+		`gateway_last_heartbeat_timestamp 1.7700915675e+09`,
+		`gateway_nats_connected 1`,
+		`gateway_oversize_events_total{event_type="member.join",shard_id="3"} 1`,
+		`gateway_resumes_total{outcome="failed",shard_id="3"} 0`,
+		`gateway_resumes_total{outcome="invalid",shard_id="3"} 0`,
+		`gateway_resumes_total{outcome="resumed",shard_id="3"} 1`,
+		`gateway_route_failures_total 2`,
+		`gateway_sequence_gaps_total{shard_id="3"} 1`,
+		`gateway_session_gaps_total{shard_id="3"} 1`,
+		`gateway_shard_state{state="connecting"} 0`,
+		`gateway_shard_state{state="halted"} 1`,
+		`gateway_shard_state{state="ready"} 1`,
+		`gateway_shards_ready{pool_id="0"} 1`,
+		`gateway_shards_ready{pool_id="1"} 0`,
+		`gateway_unacked_events 7`,
+	}
+	goVersion := regexp.MustCompile(`go_version="[^"]*"`)
+	for i := range got {
+		got[i] = goVersion.ReplaceAllString(got[i], `go_version="GO"`)
+	}
+	for _, line := range want {
+		if !slices.Contains(got, line) {
+			t.Errorf("missing %s", line)
+		}
+	}
+	for _, alien := range []string{"otel_scope", "target_info", "_total_total", "_ratio", "_seconds_seconds"} {
+		if strings.Contains(body, alien) {
+			t.Errorf("%s is in the scrape", alien)
+		}
+	}
+	for _, expected := range []string{"go_goroutines ", "process_resident_memory_bytes "} {
+		if !strings.Contains(body, "\n"+expected) {
+			t.Errorf("%s is not in the scrape", expected)
+		}
+	}
+}
+
+func TestMetrics_are_all_in_the_table(t *testing.T) {
+	tel := start(t, Options{Shards: 1})
+	exercise(tel.Meters, 0, 0)
+	_, body := scrape(t, tel, "text/plain")
+	served := map[string]string{}
+	for _, m := range regexp.MustCompile(`(?m)^# TYPE (gateway_\S+) (\S+)$`).FindAllStringSubmatch(body, -1) {
+		served[m[1]] = m[2]
+	}
+	for _, i := range Instruments {
+		if served[i.Name] != string(i.Kind) {
+			t.Errorf("%s: got type %q, want %s", i.Name, served[i.Name], i.Kind)
+		}
+		if !strings.Contains(body, "# HELP "+i.Name+" "+i.Meaning+"\n") {
+			t.Errorf("%s: its meaning is not its help text", i.Name)
+		}
+		delete(served, i.Name)
+	}
+	if len(served) > 0 {
+		t.Errorf("not in the table: %v", served)
+	}
+}
+
+func TestMetrics_as_OpenMetrics(t *testing.T) {
+	tel := start(t, Options{Shards: 1})
+	exercise(tel.Meters, 0, 0)
+	contentType, body := scrape(t, tel, "application/openmetrics-text; version=1.0.0")
+	if !strings.HasPrefix(contentType, "application/openmetrics-text") || !strings.HasSuffix(body, "# EOF\n") {
+		t.Errorf("got %s, ending %q", contentType, body[len(body)-10:])
+	}
+	if !strings.Contains(body, "\n"+`gateway_events_received_total{event_type="member.join",shard_id="0"} 1.0`) {
+		t.Errorf("the name changed: %v", ours(body))
+	}
+}
+
+func TestCloseType(t *testing.T) {
+	for code, want := range map[int]string{
+		0: ErrConnection, 1006: ErrConnection, 1000: "close_1000", 1001: "close_1001", 1015: "close_1015", 1016: "close_other", 3000: "close_other",
+		4000: "close_4000", 4014: "close_4014", 4015: "close_other", 4999: "close_other", -1: "close_other",
+	} {
+		if got := CloseType(code); got != want || !knownErrors[got] {
+			t.Errorf("%d: got %q (known: %v), want %q", code, got, knownErrors[got], want)
+		}
+	}
+	if len(knownErrors) > 50 {
+		t.Errorf("got %d error types: too many for a label", len(knownErrors))
+	}
+}
+
+func TestGauges(t *testing.T) {
+	t.Run("are_absent_when_the_node_does_not_answer", func(t *testing.T) {
+		tel := start(t, Options{Shards: 1})
+		exercise(tel.Meters, 0, 0)
+		tel.Meters.Observe(func(ctx context.Context) (messages.NodeStatus, error) {
+			if _, bounded := ctx.Deadline(); !bounded {
+				t.Error("the node may answer for ever")
+			}
+			return messages.NodeStatus{}, errors.New("no answer")
+		})
+		_, body := scrape(t, tel, "")
+		if strings.Contains(body, "\ngateway_nats_connected") {
+			t.Error("an old gauge was served")
+		}
+		if !strings.Contains(body, "\ngateway_events_routed_total") {
+			t.Error("the counters are missing too")
+		}
+	})
+	t.Run("heartbeat_is_the_newest_and_absent_before_the_first", func(t *testing.T) {
+		tel := start(t, Options{Shards: 2})
+		if _, body := scrape(t, tel, ""); strings.Contains(body, "\ngateway_last_heartbeat_timestamp") {
+			t.Error("there is one before the first")
+		}
+		tel.Meters.HeartbeatAck(time.Unix(200, 0))
+		tel.Meters.HeartbeatAck(time.Unix(100, 0)) // another shard, told late
+		if _, body := scrape(t, tel, ""); !strings.Contains(body, "\ngateway_last_heartbeat_timestamp 200\n") {
+			t.Errorf("got %v, want 200", ours(body))
+		}
+	})
+	t.Run("budget_is_absent_until_it_is_known", func(t *testing.T) {
+		tel := start(t, Options{Shards: 1})
+		tel.Meters.Observe(func(context.Context) (messages.NodeStatus, error) { return messages.NodeStatus{}, nil })
+		_, body := scrape(t, tel, "")
+		if strings.Contains(body, "\ngateway_identify_budget_remaining") || !strings.Contains(body, "\ngateway_nats_connected 0\n") {
+			t.Errorf("got %v", ours(body))
+		}
+	})
+}
+
+func TestMeters_nil_counts_nothing(*testing.T) {
+	var m *Meters
+	exercise(m, 0, 0)
+	m.Traffic()
+	m.Rate()
+}
+
+func TestMeters_from_many_goroutines(t *testing.T) {
+	tel := start(t, Options{Shards: 8})
+	var all sync.WaitGroup
+	for shard := range 8 {
+		all.Go(func() {
+			for i := range 500 {
+				kind := messages.KindOf(fmt.Appendf(nil, "RACE_TYPE_%d", i%20))
+				tel.Meters.Received(shard%4, 0, kind)
+				tel.Meters.Routed(kind, shard%4, 0, time.Millisecond)
+				tel.Meters.Error(shard%4, 0, ErrDial)
+			}
+		})
+	}
+	all.Go(func() {
+		for range 20 {
+			scrape(t, tel, "")
+			tel.Meters.Traffic()
+		}
+	})
+	all.Wait()
+	if got := tel.Meters.Traffic(); got.Received != 4000 || got.Routed != 4000 || got.ByType["race.type_3"] != 200 {
+		t.Errorf("got %+v", got)
+	}
+}
+
+func TestMeters_do_not_allocate(t *testing.T) {
+	tel := start(t, Options{Shards: 25})
+	kind := messages.KindOf([]byte("MESSAGE_CREATE"))
+	for name, call := range map[string]func(){
+		"Received":     func() { tel.Meters.Received(7, 0, kind) },
+		"Routed":       func() { tel.Meters.Routed(kind, 7, 0, time.Millisecond) },
+		"Filtered":     func() { tel.Meters.Filtered(7, 0) },
+		"HeartbeatAck": func() { tel.Meters.HeartbeatAck(time.Now()) },
+		"Error":        func() { tel.Meters.Error(7, 0, ErrDial) },
+	} {
+		call()
+		if got := testing.AllocsPerRun(1000, call); got != 0 {
+			t.Errorf("%s: got %v allocations, want none", name, got)
+		}
+	}
+}
+
+func TestShutdown_twice(t *testing.T) {
+	tel := start(t, Options{Shards: 1})
+	if err := tel.Shutdown(t.Context()); err != nil {
+		t.Fatal(err)
+	} // the second call is start's
+	if _, body := scrape(t, tel, ""); strings.Contains(body, "\ngateway_") || !strings.Contains(body, "\ngo_goroutines") {
+		t.Error("want only Go and process metrics afterwards")
+	}
+}
+
+func BenchmarkReceived(b *testing.B) {
+	tel, err := New(Options{Shards: 25})
+	if err != nil {
+		b.Fatal(err)
+	}
+	kind := messages.KindOf([]byte("MESSAGE_CREATE"))
+	b.ReportAllocs()
+	for b.Loop() {
+		tel.Meters.Received(7, 0, kind)
+	}
+}
+
+func BenchmarkRouted(b *testing.B) {
+	tel, err := New(Options{Shards: 25})
+	if err != nil {
+		b.Fatal(err)
+	}
+	kind := messages.KindOf([]byte("MESSAGE_CREATE"))
+	b.ReportAllocs()
+	for b.Loop() {
+		tel.Meters.Routed(kind, 7, 0, 1700*time.Microsecond)
+	}
+}
+
+func BenchmarkScrape_100_shards(b *testing.B) {
+	tel, err := New(Options{Shards: 100})
+	if err != nil {
+		b.Fatal(err)
+	}
+	for shard := range 100 {
+		for i := range 60 {
+			tel.Meters.Received(shard, 0, messages.KindOf(fmt.Appendf(nil, "BOUND_TYPE_%d", i)))
+		}
+	}
+	h := tel.Handler()
+	for b.Loop() {
+		h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/metrics", nil))
+	}
+}

@@ -1,0 +1,77 @@
+package telemetry
+
+import (
+	"context"
+	"strconv"
+
+	"drover/messages"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/metric"
+)
+
+// gauges are the instruments whose values are asked for at each scrape.
+type gauges struct {
+	of    map[string]metric.Float64ObservableGauge
+	build metric.MeasurementOption
+}
+
+// observe is called by the SDK at each scrape: it reads the counters, and the gauges from the node's status.
+func (m *Meters) observe(ctx context.Context, o metric.Observer) error {
+	m.lock.Lock()
+	cells := m.cells[:len(m.cells):len(m.cells)] // only ever appended to
+	m.lock.Unlock()
+	for _, c := range cells {
+		o.ObserveInt64(c.counter, c.n.Load(), c.labels...)
+	}
+	o.ObserveFloat64(m.gauges.of[buildInfo], 1, m.gauges.build)
+	if at := m.heartbeat.Load(); at > 0 {
+		o.ObserveFloat64(m.gauges.of[lastHeartbeat], float64(at)/1e9)
+	}
+	status := m.status.Load()
+	if status == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, statusDeadline)
+	defer cancel()
+	s, err := (*status)(ctx)
+	if err != nil {
+		m.log.WarnContext(ctx, "scrape without gauges: the node did not answer", "err", err)
+		return nil // an error would cost the scrape its counters too
+	}
+	m.observeStatus(o, &s)
+	return nil
+}
+
+func (m *Meters) observeStatus(o metric.Observer, s *messages.NodeStatus) {
+	set := func(name string, value float64, labels ...attribute.KeyValue) {
+		o.ObserveFloat64(m.gauges.of[name], value, metric.WithAttributes(labels...))
+	}
+	ready := map[int]int{}
+	states := map[messages.State]int{}
+	for i := range s.Shards {
+		shard := &s.Shards[i]
+		states[shard.State]++
+		if shard.State == messages.Ready {
+			ready[shard.Pool]++
+		} else {
+			ready[shard.Pool] += 0 // a pool without a ready shard is a 0, not an absence
+		}
+	}
+	for pool, n := range ready {
+		set(shardsReady, float64(n), attribute.String("pool_id", strconv.Itoa(pool)))
+	}
+	for _, state := range messages.AllStates {
+		set(shardState, float64(states[state]), attribute.String("state", string(state)))
+	}
+	set(guilds, float64(s.GuildsTotal))
+	set(unackedEvents, float64(s.Traffic.Unacked))
+	connected := 0.0
+	if s.NATSConnected {
+		connected = 1
+	}
+	set(natsConnected, connected)
+	if s.Budget.Total > 0 {
+		set(budgetLeft, float64(s.Budget.Remaining))
+	}
+}

@@ -1,0 +1,181 @@
+package web
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"io"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"drover/messages"
+)
+
+// events reads the server-sent events of a stream, one JSON object per call.
+func events(t *testing.T, body io.Reader) func() map[string]string {
+	t.Helper()
+	lines := bufio.NewScanner(body)
+	lines.Buffer(nil, 1<<20)
+	return func() map[string]string {
+		t.Helper()
+		for lines.Scan() {
+			data, ok := strings.CutPrefix(lines.Text(), "data: ")
+			if !ok {
+				continue
+			}
+			var sections map[string]string
+			if err := json.Unmarshal([]byte(data), &sections); err != nil {
+				t.Fatal(err)
+			}
+			return sections
+		}
+		t.Fatalf("the stream ended: %v", lines.Err())
+		return nil
+	}
+}
+
+func TestLive(t *testing.T) {
+	t.Run("begins_with_the_whole_page", func(t *testing.T) {
+		r, err := http.Get(start(t, made(2), time.Hour) + "/live")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer r.Body.Close()
+		if r.Header.Get("Content-Type") != "text/event-stream" || r.Header.Get("Cache-Control") != "no-store" {
+			t.Errorf("got %v", r.Header)
+		}
+		first := events(t, r.Body)()
+		if len(first) != 1 || !strings.HasPrefix(first["main"], `<main id="main">`) || !strings.Contains(first["main"], `id="pool-0"`) {
+			t.Errorf("got %v", first)
+		}
+	})
+	t.Run("sends_a_change_of_the_node", func(t *testing.T) {
+		n := made(2)
+		r, err := http.Get(start(t, n, 10*time.Millisecond) + "/live")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer r.Body.Close()
+		next := events(t, r.Body)
+		next()
+		n.set(func(s *messages.NodeStatus) {
+			s.Shards = slices.Clone(s.Shards)
+			s.Shards[1].State = messages.Resuming
+		})
+		for {
+			sections := next() // the pool alone, or the whole page if it is the viewer's first update
+			if strings.Contains(sections["pool-0"]+sections["main"], `class="sq resuming"`) {
+				return
+			}
+		}
+	})
+	t.Run("bounds_its_viewers", func(t *testing.T) {
+		url := start(t, made(1), time.Hour) + "/live"
+		for range maxViewers {
+			r, err := http.Get(url)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer r.Body.Close()
+			events(t, r.Body)()
+		}
+		code, h, body := get(t, url)
+		if code != 503 || h.Get("Retry-After") == "" || !strings.Contains(body, "too many viewers") {
+			t.Errorf("got %d %s", code, body)
+		}
+	})
+	t.Run("gives_a_place_back", func(t *testing.T) {
+		n := made(1)
+		s := New(Options{Status: n.Status})
+		for range 3 * maxViewers {
+			viewer, first := s.live.join(n.status, nil)
+			if viewer == nil || first == nil {
+				t.Fatal("no place though the others left")
+			}
+			s.live.leave(viewer)
+		}
+	})
+	t.Run("drops_a_viewer_that_does_not_read", func(t *testing.T) {
+		n := made(1)
+		s := New(Options{Status: n.Status})
+		slow, _ := s.live.join(n.status, nil)
+		for i := range backlog + 1 {
+			n.status.GuildsTotal = 1000 + i
+			s.live.update(n.status, nil, time.Now())
+		}
+		got := 0
+		for range slow { // ends because it was closed
+			got++
+		}
+		if got != backlog || len(s.live.viewers) != 0 {
+			t.Errorf("got %d updates and %d viewers, want %d and none", got, len(s.live.viewers), backlog)
+		}
+	})
+	t.Run("ends_with_the_server", func(t *testing.T) {
+		n := made(1)
+		s := New(Options{Status: n.Status})
+		viewer, _ := s.live.join(n.status, nil)
+		s.live.end()
+		if _, open := <-viewer; open {
+			t.Error("the viewer was not let go")
+		}
+		if again, _ := s.live.join(n.status, nil); again != nil {
+			t.Error("a viewer was taken in after the end")
+		}
+		s.live.leave(viewer) // what its request does then; must not close twice
+	})
+}
+
+func TestShown_sends_only_what_changed(t *testing.T) {
+	n := made(50)
+	now := time.Now()
+	var h history
+	var s shown
+	names := func() []string {
+		status := n.status
+		return slices.Sorted(maps.Keys(s.change(newView(&status, &h, now))))
+	}
+	if got := names(); !slices.Equal(got, []string{"main"}) {
+		t.Errorf("first: got %v, want main", got)
+	}
+	if got := names(); len(got) != 0 {
+		t.Errorf("nothing happened: got %v", got)
+	}
+	n.status.GuildsTotal++
+	if got := names(); !slices.Equal(got, []string{"tiles"}) {
+		t.Errorf("a guild came: got %v, want tiles", got)
+	}
+	n.status.Shards = slices.Clone(n.status.Shards)
+	n.status.Shards[30].State = messages.Halted
+	if got := names(); !slices.Equal(got, []string{"pool-1", "states"}) {
+		t.Errorf("shard 30 halted: got %v, want pool-1 and states", got)
+	}
+	n.status.Shards[30].SeqReceived++
+	n.status.Shards[30].HeartbeatLatencyMS++
+	if got := names(); len(got) != 0 {
+		t.Errorf("an event came: got %v, want nothing", got)
+	}
+	n.status.Shards = n.status.Shards[:25]
+	if got := names(); !slices.Equal(got, []string{"main"}) {
+		t.Errorf("a pool left: got %v, want main", got)
+	}
+}
+
+func TestLive_keeps_the_last_known_when_the_node_is_silent(t *testing.T) {
+	n := made(2)
+	s := New(Options{Status: n.Status, Node: "node-a"})
+	at := time.Date(2026, 11, 22, 10, 11, 12, 0, time.UTC)
+	gone := errors.New("deadline")
+	if v := s.live.view(messages.NodeStatus{}, gone, at); v.Node != "node-a" || !strings.HasSuffix(v.Silent, "within 2 s.") {
+		t.Errorf("before any answer: got %q %q", v.Node, v.Silent)
+	}
+	s.live.update(n.status, nil, at)
+	v := s.live.view(messages.NodeStatus{}, gone, at.Add(time.Minute))
+	if v.Node != "herder-7f9c" || len(v.Pools) != 1 || v.Badge != "No answer" || !strings.HasSuffix(v.Silent, "from 10:11:12 UTC.") {
+		t.Errorf("after one: got %q %q %q", v.Node, v.Badge, v.Silent)
+	}
+}

@@ -1,0 +1,59 @@
+package web
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"embed"
+	"encoding/hex"
+	"html/template"
+	"net/http"
+	"strconv"
+	"time"
+)
+
+//go:embed page.html page.css page.js
+var files embed.FS
+
+// pageTemplate has one definition per section of the page; /live sends the same sections again when they change.
+var pageTemplate = template.Must(template.ParseFS(files, "page.html"))
+
+// page renders the status page. It answers 503, with what was last known, when the node does not answer.
+func (s *Server) page(w http.ResponseWriter, r *http.Request) {
+	status, err := s.status(r.Context())
+	if err != nil {
+		s.o.Log.WarnContext(r.Context(), "page: no status", "err", err)
+	}
+	v := s.live.view(status, err, time.Now())
+	var body bytes.Buffer // whole before the first byte is sent, so that an error can still be told
+	if err := pageTemplate.ExecuteTemplate(&body, "page", v); err != nil {
+		s.o.Log.ErrorContext(r.Context(), "page not rendered", "err", err)
+		http.Error(w, "the page could not be rendered", http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	w.Header().Set("Content-Length", strconv.Itoa(body.Len()))
+	if v.Silent != "" {
+		w.WriteHeader(http.StatusServiceUnavailable)
+	}
+	if _, err := w.Write(body.Bytes()); err != nil {
+		s.o.Log.DebugContext(r.Context(), "answer not written", "err", err)
+	}
+}
+
+// asset serves an embedded file. Browsers keep it and ask each time whether it is still the same, so a new
+// version of drover never meets an old script.
+func asset(name, contentType string) http.Handler {
+	body, err := files.ReadFile(name)
+	if err != nil {
+		panic("web: " + err.Error()) // cannot be: go:embed has checked the name
+	}
+	sum := sha256.Sum256(body)
+	tag := `"` + hex.EncodeToString(sum[:8]) + `"`
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h := w.Header()
+		h.Set("Content-Type", contentType)
+		h.Set("Cache-Control", "no-cache")
+		h.Set("ETag", tag)
+		http.ServeContent(w, r, name, time.Time{}, bytes.NewReader(body))
+	})
+}

@@ -1,0 +1,221 @@
+// Package config is what an operator can choose: one struct, one place with
+// defaults, and a strict reader that reports everything wrong at once.
+//
+// Sources, later ones win: defaults < file < environment < flags. The package
+// imports nothing else of drover; package system translates a Config into the
+// options of the parts.
+package config
+
+import "time"
+
+// Config is the whole configuration of a node. Default makes one, Load reads
+// one. It is a value: copy it, do not change one that a system runs on.
+//
+// Every field is one key, named by its mapstructure tags joined with dots
+// (Pool.Size is pool.size). Each key is also the environment variable
+// DROVER_ + the key in capitals with _ for . (DROVER_POOL_SIZE).
+type Config struct {
+	Discord  Discord  `mapstructure:"discord"`
+	Pool     Pool     `mapstructure:"pool"`
+	NATS     NATS     `mapstructure:"nats"`
+	Streams  Streams  `mapstructure:"streams"`
+	Publish  Publish  `mapstructure:"publish"`
+	Events   Events   `mapstructure:"events"`
+	HTTP     HTTP     `mapstructure:"http"`
+	Log      Log      `mapstructure:"log"`
+	Metrics  Metrics  `mapstructure:"metrics"`
+	Health   Health   `mapstructure:"health"`
+	Shutdown Shutdown `mapstructure:"shutdown"`
+	Cluster  Cluster  `mapstructure:"cluster"`
+}
+
+// Discord says which bot this is and what it asks the gateway for.
+type Discord struct {
+	// Token is the bot's token, without "Bot " in front. Only `drover run`
+	// needs it (RequireToken).
+	Token Secret `mapstructure:"token"`
+	// APIURL is the base of the REST API, http or https, without a slash at
+	// the end. Any Discord-compatible server or REST proxy will do.
+	APIURL URL `mapstructure:"api_url"`
+	// Intents are names (GUILDS) or a number ("3"), checked by who knows them
+	// (gateway.ParseIntents). Too few: events never arrive. Too many: traffic
+	// nobody reads, and 4014 for privileged ones that the portal does not allow.
+	Intents []string `mapstructure:"intents"`
+	// Compress is zstd-stream, zlib-stream or none.
+	Compress string `mapstructure:"compress"`
+}
+
+// Pool is how shards are grouped. Its methods are the pool arithmetic.
+type Pool struct {
+	// ID pins this node to one pool, 0 or more. nil: not pinned.
+	ID *int `mapstructure:"id"`
+	// Size is the number of shards of a pool, 1 to 100000. Too low: many pools
+	// to hand around. Too high: a lost node takes more shards with it.
+	Size int `mapstructure:"size"`
+	// TotalShards is the number of shards of the whole bot, at most 1000000.
+	// 0: as many as Discord recommends.
+	TotalShards int `mapstructure:"total_shards"`
+}
+
+// NATS is the server that events are published to.
+type NATS struct {
+	// URL is a comma list of servers of one cluster (nats://, tls://, ws://,
+	// wss:// or host:port). Empty: an embedded server. "none": events are
+	// logged and not published.
+	URL URL `mapstructure:"url"`
+	// User and Password go together. Of User, Token, CredsFile, NKeyFile and a
+	// user inside URL at most one may be set.
+	User     string `mapstructure:"user"`
+	Password Secret `mapstructure:"password"`
+	Token    Secret `mapstructure:"token"`
+	// CredsFile is a path to a .creds file (JWT and seed).
+	CredsFile string `mapstructure:"creds_file"`
+	// NKeyFile is a path to an NKey seed.
+	NKeyFile string   `mapstructure:"nkey_file"`
+	TLS      TLS      `mapstructure:"tls"`
+	Embedded Embedded `mapstructure:"embedded"`
+}
+
+// TLS holds paths of PEM files for the connection to NATS. All empty: the
+// system's CAs, and TLS only where the server or a tls:// URL asks for it.
+type TLS struct {
+	// CAFile holds the CAs to trust instead of the system's.
+	CAFile string `mapstructure:"ca_file"`
+	// CertFile and KeyFile are the client's certificate; both or neither.
+	CertFile string `mapstructure:"cert_file"`
+	KeyFile  string `mapstructure:"key_file"`
+}
+
+// Embedded is the NATS server that runs inside drover when nats.url is empty.
+type Embedded struct {
+	// Listen is the host:port for workers. Port 0 takes any free port.
+	Listen string `mapstructure:"listen"`
+	// DataDir is the folder of the embedded server's store; it must be writable.
+	DataDir string `mapstructure:"data_dir"`
+}
+
+// Streams are the two JetStream streams that drover sets up.
+type Streams struct {
+	// Prefix keeps two bots apart on one NATS: letters, digits, _ and -, at
+	// most 32. Empty: none.
+	Prefix   string `mapstructure:"prefix"`
+	Events   Stream `mapstructure:"events"`
+	Commands Stream `mapstructure:"commands"`
+}
+
+// Stream is the setting of one JetStream stream.
+type Stream struct {
+	// Name is the stream's name, before streams.prefix is put in front.
+	Name string `mapstructure:"name"`
+	// Storage is auto, memory or file. auto: memory on an external NATS, file
+	// on the embedded one; an existing stream keeps what it has.
+	Storage string `mapstructure:"storage"`
+	// MaxAge is how long events are kept, at least 1s; 0: no limit, and then
+	// MaxBytes must be set. Too low: workers that were away miss events.
+	MaxAge time.Duration `mapstructure:"max_age"`
+	// MaxBytes bounds the stream's size; the oldest events go first. 0: no limit.
+	MaxBytes Bytes `mapstructure:"max_bytes"`
+	// Replicas is 1 to 5; above 1 needs an external cluster.
+	Replicas int `mapstructure:"replicas"`
+	// Duplicates is the window in which a repeated event is dropped, at least
+	// 1s and at most MaxAge. Too low: a replay after an outage is stored
+	// twice. Too high: memory, about 130 bytes for each event in the window.
+	Duplicates time.Duration `mapstructure:"duplicates"`
+}
+
+// Publish is the way from a shard to JetStream.
+type Publish struct {
+	// Window is the number of events that may wait for JetStream's answer at
+	// once, 1 to 1048576, for the whole node. Too low: throughput ends at
+	// window / round trip (256 is enough on loopback, 4096 covers 200,000
+	// events/s at 20 ms). Too high: more memory and a longer replay when NATS
+	// was away.
+	Window int `mapstructure:"window"`
+	// AckTimeout is how long an event may stay unanswered before everything
+	// unanswered is sent again, 100ms to 1m. Too low: needless replays of a
+	// slow server. Too high: a dead connection is noticed late.
+	AckTimeout time.Duration `mapstructure:"ack_timeout"`
+}
+
+// Events chooses by Discord's t names (MESSAGE_CREATE) what is published.
+// It can change while the node runs.
+type Events struct {
+	// Allow, when not empty, lists everything that is published.
+	Allow []string `mapstructure:"allow"`
+	// Deny lists what is not published; it wins over Allow.
+	Deny []string `mapstructure:"deny"`
+}
+
+// HTTP is the server of /health, /ready, /metrics, the API and the status page.
+type HTTP struct {
+	// Addr is host:port; without a host, all interfaces. Port 0 takes any free port.
+	Addr string `mapstructure:"addr"`
+}
+
+// Log is the log on standard error.
+type Log struct {
+	// Level is debug, info, warn or error. It can change while the node runs.
+	Level string `mapstructure:"level"`
+	// Format is json or text.
+	Format string `mapstructure:"format"`
+}
+
+// Metrics is what /metrics shows.
+type Metrics struct {
+	// ShardLabels is auto, always or never. auto: the label shard_id up to 100
+	// shards a node, pool_id above. always on a big node: very many series.
+	ShardLabels string `mapstructure:"shard_labels"`
+}
+
+// Health is when a node calls itself ready.
+type Health struct {
+	// MinReady is the share of this node's shards that must be ready, 0 to 1.
+	MinReady float64 `mapstructure:"min_ready"`
+}
+
+// Shutdown is how a node stops.
+type Shutdown struct {
+	// Timeout bounds the drain, 100ms to 1h. Too low: events may stay
+	// unanswered (they are replayed at the next start). Too high: an
+	// orchestrator kills the process first; keep it below its grace period.
+	Timeout time.Duration `mapstructure:"timeout"`
+}
+
+// Cluster is this node among others.
+type Cluster struct {
+	// Node is this node's name: letters, digits, . _ -. Empty: the host's name,
+	// which Load fills in.
+	Node string `mapstructure:"node"`
+}
+
+// Default is the configuration of a node that was told nothing. It is the only
+// place with defaults.
+func Default() Config {
+	return Config{
+		Discord: Discord{
+			APIURL:   "https://discord.com/api/v10",
+			Intents:  []string{"GUILDS", "GUILD_MEMBERS"},
+			Compress: "zstd-stream",
+		},
+		Pool: Pool{Size: 25},
+		NATS: NATS{
+			Embedded: Embedded{Listen: "127.0.0.1:4222", DataDir: "./data"},
+		},
+		Streams: Streams{
+			Events: Stream{
+				Name: "EVENTS", Storage: "auto", MaxAge: 5 * time.Minute,
+				Replicas: 1, Duplicates: 2 * time.Minute,
+			},
+			Commands: Stream{
+				Name: "COMMANDS", Storage: "auto", MaxAge: time.Minute,
+				Replicas: 1, Duplicates: time.Minute,
+			},
+		},
+		Publish:  Publish{Window: 4096, AckTimeout: 4 * time.Second},
+		HTTP:     HTTP{Addr: ":9090"},
+		Log:      Log{Level: "info", Format: "json"},
+		Metrics:  Metrics{ShardLabels: "auto"},
+		Health:   Health{MinReady: 1.0},
+		Shutdown: Shutdown{Timeout: 20 * time.Second},
+	}
+}

@@ -1,0 +1,308 @@
+package config
+
+import (
+	"fmt"
+	"math"
+	"net"
+	"net/url"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// natsNone is the nats.url that publishes nothing.
+const natsNone = "none"
+
+// Limits against slips of the keyboard, far above what anyone runs.
+const (
+	maxPoolSize    = 100_000
+	maxTotalShards = 1_000_000
+	maxWindow      = 1 << 20
+	maxReplicas    = 5 // JetStream's own limit
+)
+
+var (
+	streamWord = regexp.MustCompile(`^[A-Za-z0-9_-]+$`)
+	nodeWord   = regexp.MustCompile(`^[A-Za-z0-9._-]+$`)
+	eventWord  = regexp.MustCompile(`^[A-Z0-9_]+$`)
+)
+
+// Validate checks every rule and returns an *Error with all that are broken,
+// or nil. It opens no connection and no file, but looks whether the files that
+// are named exist. Names of intents are checked by who knows them.
+func (c Config) Validate() error {
+	var ps problems
+	c.Discord.validate(&ps)
+	c.Pool.validate(&ps)
+	c.NATS.validate(&ps)
+	c.Streams.validate(&ps, c.NATS.URL == "")
+	c.Publish.validate(&ps, c.Streams)
+	c.Events.validate(&ps)
+	checkHostPort(&ps, "http.addr", c.HTTP.Addr)
+	checkWord(&ps, "log.level", c.Log.Level, "debug", "info", "warn", "error")
+	checkWord(&ps, "log.format", c.Log.Format, "json", "text")
+	checkWord(&ps, "metrics.shard_labels", c.Metrics.ShardLabels, "auto", "always", "never")
+	if m := c.Health.MinReady; math.IsNaN(m) || m < 0 || m > 1 {
+		ps.add("health.min_ready", "", "%v is not a share: write a number from 0 to 1", m)
+	}
+	checkDuration(&ps, "shutdown.timeout", c.Shutdown.Timeout, 100*time.Millisecond, time.Hour)
+	// The empty name becomes the host's; 255 bytes is the longest host name.
+	if n := c.Cluster.Node; n != "" && (!nodeWord.MatchString(n) || len(n) > 255) {
+		ps.add("cluster.node", "", "%q is not a name: use at most 255 letters, digits, dots, _ and -", n)
+	}
+	return ps.err()
+}
+
+// RequireToken returns an *Error unless there is a bot token. Only who talks to
+// Discord itself needs one.
+func (c Config) RequireToken() error {
+	if c.Discord.Token != "" {
+		return nil
+	}
+	var ps problems
+	ps.add("discord.token", "", "there is none: set DISCORD_TOKEN to the bot's token (Discord's developer portal, page Bot), or try `drover demo`, which needs none")
+	return ps.err()
+}
+
+func (d Discord) validate(ps *problems) {
+	if strings.ContainsFunc(string(d.Token), func(r rune) bool { return r <= ' ' || r > '~' }) {
+		ps.add("discord.token", "", "the value has a blank or a special character inside: copy the token again, without anything around it")
+	}
+	u, err := url.Parse(string(d.APIURL))
+	switch {
+	case err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https"):
+		ps.add("discord.api_url", "", "%q is not an http or https URL: write it like https://discord.com/api/v10", d.APIURL)
+	case u.RawQuery != "" || u.Fragment != "":
+		ps.add("discord.api_url", "", "the value has a query or a fragment: end it after the path, as in https://discord.com/api/v10")
+	}
+	for _, name := range d.Intents {
+		if strings.TrimSpace(name) == "" {
+			ps.add("discord.intents", "", "an entry is empty: remove it")
+		}
+	}
+	checkWord(ps, "discord.compress", d.Compress, "zstd-stream", "zlib-stream", "none")
+}
+
+func (p Pool) validate(ps *problems) {
+	checkRange(ps, "pool.size", p.Size, 1, maxPoolSize)
+	checkRange(ps, "pool.total_shards", p.TotalShards, 0, maxTotalShards)
+	if p.ID == nil {
+		return
+	}
+	id := *p.ID
+	checkRange(ps, "pool.id", id, 0, maxTotalShards-1)
+	if p.Size >= 1 && p.TotalShards >= 1 && id >= p.PoolCount(p.TotalShards) {
+		ps.add("pool.id", "", "%d is beyond the last pool: %d shards in pools of %d give pools 0 to %d",
+			id, p.TotalShards, p.Size, p.PoolCount(p.TotalShards)-1)
+	}
+}
+
+func (n NATS) validate(ps *problems) {
+	credentials := n.credentials()
+	switch n.URL {
+	case natsNone:
+	case "":
+		if len(credentials) > 0 {
+			ps.add(credentials[0], "", "is set, but nats.url is empty, which starts drover's own server: set nats.url too")
+		}
+	default:
+		for part := range strings.SplitSeq(string(n.URL), ",") {
+			checkNATSURL(ps, URL(part))
+		}
+	}
+	if len(credentials) > 1 {
+		ps.add(credentials[0], "", "is a way to log in, and so is %s: keep one", strings.Join(credentials[1:], " and "))
+	}
+	if n.User == "" && n.Password != "" {
+		ps.add("nats.password", "", "is set without nats.user: set both")
+	}
+	if n.User != "" && n.Password == "" {
+		ps.add("nats.user", "", "is set without nats.password: set both, or nats.token")
+	}
+	if (n.TLS.CertFile == "") != (n.TLS.KeyFile == "") {
+		ps.add("nats.tls.cert_file", "", "goes together with nats.tls.key_file: set both or neither")
+	}
+	checkFile(ps, "nats.creds_file", n.CredsFile)
+	checkFile(ps, "nats.nkey_file", n.NKeyFile)
+	checkFile(ps, "nats.tls.ca_file", n.TLS.CAFile)
+	checkFile(ps, "nats.tls.cert_file", n.TLS.CertFile)
+	checkFile(ps, "nats.tls.key_file", n.TLS.KeyFile)
+	checkHostPort(ps, "nats.embedded.listen", n.Embedded.Listen)
+	if n.Embedded.DataDir == "" {
+		ps.add("nats.embedded.data_dir", "", "is empty: name a folder, like ./data")
+	}
+}
+
+// credentials names the keys that each are a way to log in; nats.url is one
+// when it holds a user.
+func (n NATS) credentials() []string {
+	var keys []string
+	for _, k := range []struct {
+		key string
+		set bool
+	}{
+		{"nats.user", n.User != "" || n.Password != ""},
+		{"nats.token", n.Token != ""},
+		{"nats.creds_file", n.CredsFile != ""},
+		{"nats.nkey_file", n.NKeyFile != ""},
+		{"nats.url", strings.Contains(string(n.URL), "@")},
+	} {
+		if k.set {
+			keys = append(keys, k.key)
+		}
+	}
+	return keys
+}
+
+func checkNATSURL(ps *problems, raw URL) {
+	text := string(raw)
+	if !strings.Contains(text, "://") {
+		text = "nats://" + text // as the NATS clients do
+	}
+	if strings.EqualFold(string(raw), natsNone) {
+		ps.add("nats.url", "", "none stands in a list of servers: write none alone, or remove it")
+		return
+	}
+	u, err := url.Parse(text) // its error may hold the password: not shown
+	if err != nil || u.Hostname() == "" {
+		ps.add("nats.url", "", "%q is not a server: write it like nats://host:4222", raw)
+		return
+	}
+	if !slices.Contains([]string{"nats", "tls", "ws", "wss"}, u.Scheme) {
+		ps.add("nats.url", "", "%q has the scheme %s: use nats, tls, ws or wss", raw, u.Scheme)
+	}
+	if port := u.Port(); port != "" && !validPort(port, 1) {
+		ps.add("nats.url", "", "%q has the port %s: use 1 to 65535", raw, port)
+	}
+}
+
+func (s Streams) validate(ps *problems, embedded bool) {
+	if s.Prefix != "" && (!streamWord.MatchString(s.Prefix) || len(s.Prefix) > 32) {
+		ps.add("streams.prefix", "", "%q is not a prefix: use at most 32 letters, digits, _ and -", s.Prefix)
+	}
+	s.Events.validate(ps, "streams.events.", embedded)
+	s.Commands.validate(ps, "streams.commands.", embedded)
+	if s.Events.Name == s.Commands.Name && s.Events.Name != "" {
+		ps.add("streams.commands.name", "", "%q is the name of streams.events too: give each stream its own", s.Commands.Name)
+	}
+}
+
+func (s Stream) validate(ps *problems, prefix string, embedded bool) {
+	if !streamWord.MatchString(s.Name) || len(s.Name) > 128 {
+		ps.add(prefix+"name", "", "%q is not a stream's name: use at most 128 letters, digits, _ and -", s.Name)
+	}
+	checkWord(ps, prefix+"storage", s.Storage, "auto", "memory", "file")
+	if s.MaxAge != 0 && s.MaxAge < time.Second {
+		ps.add(prefix+"max_age", "", "%s is below 1s: write 1s or more, or 0 for no limit", formatDuration(s.MaxAge))
+	}
+	if s.MaxBytes < 0 {
+		ps.add(prefix+"max_bytes", "", "%s is below 0: write a size, or 0 for no limit", s.MaxBytes)
+	}
+	if s.MaxAge == 0 && s.MaxBytes == 0 {
+		ps.add(prefix+"max_age", "", "0 together with max_bytes 0 lets the stream grow without end: set one of them")
+	}
+	checkRange(ps, prefix+"replicas", s.Replicas, 1, maxReplicas)
+	if embedded && s.Replicas > 1 && s.Replicas <= maxReplicas {
+		ps.add(prefix+"replicas", "", "%d needs a NATS cluster, but nats.url is empty, which starts one embedded server: write 1, or set nats.url", s.Replicas)
+	}
+	switch {
+	case s.Duplicates < time.Second:
+		ps.add(prefix+"duplicates", "", "%s is below 1s: write 1s or more", formatDuration(s.Duplicates))
+	case s.MaxAge >= time.Second && s.Duplicates > s.MaxAge:
+		ps.add(prefix+"duplicates", "", "%s is above max_age (%s): NATS refuses that, write at most max_age",
+			formatDuration(s.Duplicates), formatDuration(s.MaxAge))
+	}
+}
+
+func (p Publish) validate(ps *problems, s Streams) {
+	checkRange(ps, "publish.window", p.Window, 1, maxWindow)
+	checkDuration(ps, "publish.ack_timeout", p.AckTimeout, 100*time.Millisecond, time.Minute)
+	if window := min(s.Events.Duplicates, s.Commands.Duplicates); window >= time.Second &&
+		p.AckTimeout <= time.Minute && p.AckTimeout >= window {
+		ps.add("publish.ack_timeout", "", "%s is not below the streams' duplicates (%s), so a repeated event would be stored twice: lower it",
+			formatDuration(p.AckTimeout), formatDuration(window))
+	}
+}
+
+func (e Events) validate(ps *problems) {
+	for _, list := range []struct {
+		key   string
+		names []string
+	}{{"events.allow", e.Allow}, {"events.deny", e.Deny}} {
+		for _, name := range list.names {
+			if !eventWord.MatchString(name) {
+				ps.add(list.key, "", "%q is not an event: write Discord's name, like MESSAGE_CREATE", name)
+			}
+		}
+	}
+}
+
+func checkWord(ps *problems, key, word string, allowed ...string) {
+	if slices.Contains(allowed, word) {
+		return
+	}
+	ps.add(key, "", "%q is not one of its words: write %s", word, orList(allowed))
+}
+
+func checkRange(ps *problems, key string, n, low, high int) {
+	switch {
+	case n < low:
+		ps.add(key, "", "%d is below %d: write %d to %d", n, low, low, high)
+	case n > high:
+		ps.add(key, "", "%d is above %d: write %d to %d", n, high, low, high)
+	}
+}
+
+func checkDuration(ps *problems, key string, d, low, high time.Duration) {
+	switch {
+	case d < low:
+		ps.add(key, "", "%s is below %s: write %[2]s to %[3]s", formatDuration(d), formatDuration(low), formatDuration(high))
+	case d > high:
+		ps.add(key, "", "%s is above %s: write %[3]s to %[2]s", formatDuration(d), formatDuration(high), formatDuration(low))
+	}
+}
+
+// checkHostPort wants host:port; the host may be empty, the port may be 0.
+func checkHostPort(ps *problems, key, addr string) {
+	if _, port, err := net.SplitHostPort(addr); err != nil || !validPort(port, 0) {
+		ps.add(key, "", "%q is not an address: write host:port or :port, with a port from 0 to 65535", addr)
+	}
+}
+
+func validPort(port string, low int) bool {
+	n, err := strconv.Atoi(port)
+	return err == nil && n >= low && n <= 65535
+}
+
+// checkFile says now what would otherwise be said when the connection fails.
+func checkFile(ps *problems, key, path string) {
+	if path == "" {
+		return
+	}
+	info, err := os.Stat(path)
+	switch {
+	case err != nil:
+		ps.add(key, "", "%q cannot be read: check the path (seen from %s) and its rights", path, workingDir())
+	case info.IsDir():
+		ps.add(key, "", "%q is a folder: name the file in it", path)
+	}
+}
+
+func workingDir() string {
+	dir, err := filepath.Abs(".")
+	if err != nil {
+		return "the working directory"
+	}
+	return dir
+}
+
+func orList(words []string) string {
+	if len(words) < 2 {
+		return strings.Join(words, "")
+	}
+	return fmt.Sprintf("%s or %s", strings.Join(words[:len(words)-1], ", "), words[len(words)-1])
+}

@@ -1,0 +1,232 @@
+package actors
+
+import (
+	"context"
+	"time"
+
+	"drover/messages"
+	"drover/system/gateway"
+	"drover/system/telemetry"
+)
+
+// do carries out the session's effects in their order. It has no branch on the session's state.
+func (s *shard) do(effects []gateway.Effect) {
+	s.carried.memory = s.session.Memory()
+	var failed error
+	for _, effect := range effects {
+		switch e := effect.(type) {
+		case gateway.Send:
+			s.send(e)
+		case gateway.Wake:
+			s.wake(e.At)
+		case gateway.WantPermit:
+			s.wantPermit()
+		case gateway.DropPermit:
+			s.dropPermit()
+		case gateway.PermitSpent:
+			s.permitSpent()
+		case gateway.PermitDone:
+			s.dropPermit()
+		case gateway.Close:
+			s.close(e)
+		case gateway.Connect:
+			s.connect(e)
+		case gateway.Up:
+			s.up(e)
+		case gateway.Down:
+			s.down(e)
+		case gateway.Gap:
+			s.gap(e)
+		case gateway.Alarm:
+			s.alarm(e)
+		case gateway.Fail:
+			failed = e.Err
+		}
+	}
+	s.report("")
+	if failed != nil {
+		s.fail(failed)
+	}
+}
+
+func (s *shard) send(e gateway.Send) {
+	if s.conn == nil {
+		return // lost in the meantime; its message is in the mailbox
+	}
+	if err := s.conn.Write(e.Payload); err != nil {
+		s.root.Send(s.self, lost{generation(s.carried.generation), err})
+	}
+}
+
+// wake sets the one timer of the session machine. A zero time means that it waits for nothing.
+func (s *shard) wake(at time.Time) {
+	if s.timer != nil {
+		s.timer.Stop()
+		s.timer = nil
+	}
+	if at.IsZero() {
+		return
+	}
+	self, root := s.self, s.root
+	s.timer = time.AfterFunc(time.Until(at), func() { root.Send(self, tick{}) })
+}
+
+// wantPermit asks in a goroutine that ends with the permit or with the connection's context.
+func (s *shard) wantPermit() {
+	ctx, permits, id, again := s.ctx, s.Permits, s.ID, s.carried.identified
+	self, root, number := s.self, s.root, generation(s.carried.generation)
+	go func() {
+		permit, err := permits.Acquire(ctx, id, again)
+		if err != nil {
+			return // only ctx's cause: the connection is gone
+		}
+		if ctx.Err() != nil {
+			permit.Done()
+			return
+		}
+		root.Send(self, granted{number, permit})
+	}()
+}
+
+func (s *shard) permitSpent() {
+	s.carried.identified = true
+	s.Meters.Identify(s.ID, s.Pool)
+	if s.permit != nil {
+		s.permit.Spent()
+	}
+}
+
+func (s *shard) close(e gateway.Close) {
+	if s.conn != nil {
+		s.conn.Close(e.Code, e.Reason)
+	}
+	s.hangUp()
+}
+
+// connect dials in a goroutine that ends with its message. What belongs to an older connection is
+// stale from here on.
+func (s *shard) connect(e gateway.Connect) {
+	s.hangUp()
+	s.ctx, s.cancel = context.WithCancelCause(context.Background())
+	ctx, dial, number := s.ctx, s.Dial, generation(s.carried.generation)
+	self, root := s.self, s.root
+	go func() {
+		conn, err := dial(ctx, e.URL)
+		if conn != nil && ctx.Err() != nil {
+			conn.Close(4000, "replaced")
+			drainConn(conn)
+			return
+		}
+		root.Send(self, dialed{number, conn, err})
+	}()
+}
+
+func (s *shard) up(e gateway.Up) {
+	c := s.carried
+	c.lastError = ""
+	s.status.LastError = ""
+	how := "identified"
+	if e.Resumed {
+		how = "resumed"
+		s.Meters.Resume(s.ID, s.Pool, telemetry.Resumed)
+	}
+	s.Log.Info("shard ready", "shard_id", s.ID, "pool_id", s.Pool, "how", how, "took", e.Took,
+		"session", messages.ShortSession(c.memory.Resume.SessionID), "seq", c.memory.Resume.Seq)
+	if !e.Resumed && c.gap != nil {
+		gap := *c.gap
+		gap.To = time.Now().UnixMilli()
+		c.gap = nil
+		s.Meters.Gap(s.ID, s.Pool)
+		s.lifeCycle(func(l *messages.LifeCycle) { l.Gap = &gap })
+	}
+	s.report("ready (" + how + ")")
+}
+
+func (s *shard) down(e gateway.Down) {
+	if s.status.State == messages.Resuming {
+		outcome := telemetry.Failed
+		if e.Next == gateway.NextIdentify {
+			outcome = telemetry.Invalid
+		}
+		s.Meters.Resume(s.ID, s.Pool, outcome)
+	}
+	if e.Reason != gateway.DownDrain && e.Reason != gateway.DownEnd && e.Reason != gateway.DownReconnect {
+		s.Meters.Error(s.ID, s.Pool, errorType(e))
+	}
+	s.status.LastError, s.carried.lastError = e.Reason, e.Reason
+	s.Log.Info("shard down", "shard_id", s.ID, "pool_id", s.Pool, "close_code", e.CloseCode, "reason", e.Reason, "next", e.Next)
+	if e.Reason == gateway.DownDial {
+		return // it is down since long, and an outage of the gateway would fill the stream
+	}
+	s.lifeCycle(func(l *messages.LifeCycle) {
+		l.Down = &messages.DownData{Reason: e.Reason, CloseCode: e.CloseCode, Next: e.Next}
+	})
+	s.report("down: " + e.Reason)
+}
+
+// gap remembers a lost session; it is declared when the next one begins and its end is known.
+func (s *shard) gap(e gateway.Gap) {
+	s.carried.lost = e.Session
+	if s.carried.gap != nil {
+		return // still the same gap: it began with the first session that was lost
+	}
+	s.carried.gap = &messages.GapData{
+		Reason: e.Reason, Session: messages.ShortSession(e.Session),
+		LastAckedSeq: s.carried.Acked(), From: e.From.UnixMilli(),
+	}
+}
+
+func (s *shard) alarm(e gateway.Alarm) {
+	s.Log.Warn("shard alarm", "shard_id", s.ID, "pool_id", s.Pool, "what", e.Text)
+	s.report(e.Text)
+}
+
+// lifeCycle publishes one of drover's own events through the publisher actor, since the window may be full and
+// heartbeats must not wait for it.
+func (s *shard) lifeCycle(fill func(*messages.LifeCycle)) {
+	l := messages.LifeCycle{
+		ShardID: s.ID, Session: s.carried.memory.Resume.SessionID, Seq: s.carried.tracker.Seq(),
+		Connection: s.carried.generation, At: time.Now(),
+	}
+	fill(&l)
+	s.root.Send(s.Publisher, l)
+}
+
+// report tells health about a transition; nothing is sent when nothing changed.
+func (s *shard) report(note string) {
+	next := s.status
+	next.Session = messages.ShortSession(s.carried.memory.Resume.SessionID)
+	next.HeartbeatLatencyMS = float64(s.session.Latency()) / float64(time.Millisecond)
+	if state := s.session.State(); state != next.State {
+		next.State, next.Since = state, time.Now()
+	}
+	if next.HeartbeatLatencyMS != s.status.HeartbeatLatencyMS {
+		s.Meters.HeartbeatAck(time.Now())
+	}
+	if note == "" && next == s.status {
+		return
+	}
+	s.status = next
+	s.root.Send(s.Health, messages.ShardChanged{Status: next, Note: note})
+}
+
+// errorType is the bounded metric label of a lost connection.
+func errorType(e gateway.Down) string {
+	switch e.Reason {
+	case gateway.DownClosed:
+		return telemetry.CloseType(e.CloseCode)
+	case gateway.DownDial:
+		return telemetry.ErrDial
+	case gateway.DownInvalid:
+		return telemetry.ErrInvalidSession
+	case gateway.DownZombie, gateway.DownClockJump:
+		return telemetry.ErrZombie
+	case gateway.DownHelloTimeout:
+		return telemetry.ErrHelloTimeout
+	case gateway.DownReadyTimeout:
+		return telemetry.ErrIdentifyTimeout
+	case gateway.DownResumedTimeout:
+		return telemetry.ErrResumeTimeout
+	}
+	return telemetry.ErrConnection
+}

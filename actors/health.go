@@ -1,0 +1,113 @@
+package actors
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	"drover/messages"
+)
+
+// health keeps the last word of every shard and answers status queries from it. It asks nobody: what
+// changes by the event (sequence numbers, guilds) it reads from the shards' atomics.
+type health struct {
+	*Options
+	shards  map[int]*known
+	notices []messages.Notice // oldest first
+	broker  bool
+}
+
+type known struct {
+	status messages.ShardStatus
+	live   messages.Live
+}
+
+// maxNotices bounds the history on the status page.
+const maxNotices = 100
+
+func newHealth(o *Options) *health { return &health{Options: o, shards: map[int]*known{}} }
+
+// Receive implements actor.Actor.
+func (h *health) Receive(ctx actor.Context) {
+	switch m := ctx.Message().(type) {
+	case messages.ShardStarted:
+		h.started(m)
+	case messages.ShardChanged:
+		h.changed(m)
+	case messages.ShardHalted:
+		h.halted(m)
+	case messages.BrokerUp:
+		h.brokerUp()
+	case messages.BrokerDown:
+		h.brokerDown()
+	case messages.StatusQuery:
+		ctx.Respond(h.snapshot())
+	}
+}
+
+func (h *health) started(m messages.ShardStarted) {
+	h.shards[m.ShardID] = &known{live: m.Live, status: messages.ShardStatus{
+		ID: m.ShardID, Pool: m.Pool, Node: h.Node, State: messages.Disconnected, Since: time.Now(),
+	}}
+}
+
+func (h *health) changed(m messages.ShardChanged) {
+	s := h.shards[m.Status.ID]
+	if s == nil || s.status.State == messages.Halted {
+		return
+	}
+	s.status = m.Status
+	if m.Note != "" {
+		h.note(m.Status.ID, m.Note)
+	}
+}
+
+func (h *health) halted(m messages.ShardHalted) {
+	if s := h.shards[m.ShardID]; s != nil {
+		s.status.State, s.status.Since, s.status.LastError = messages.Halted, time.Now(), m.Err.Error()
+	}
+	h.note(m.ShardID, "halted: "+m.Err.Error())
+}
+
+func (h *health) brokerUp() {
+	h.broker = true
+	h.note(-1, "NATS connected")
+}
+
+func (h *health) brokerDown() {
+	if h.broker {
+		h.broker = false
+		h.note(-1, "NATS disconnected")
+	}
+}
+
+func (h *health) note(shardID int, text string) {
+	if len(h.notices) == maxNotices {
+		h.notices = append(h.notices[:0], h.notices[1:]...)
+	}
+	h.notices = append(h.notices, messages.Notice{At: time.Now(), ShardID: shardID, Text: text})
+}
+
+// snapshot is this node as its actors know it; the caller adds what others know.
+func (h *health) snapshot() messages.NodeStatus {
+	out := messages.NodeStatus{Node: h.Node, ShardsTotal: len(h.shards), Shards: make([]messages.ShardStatus, 0, len(h.shards))}
+	for _, s := range h.shards {
+		status := s.status
+		status.SeqReceived, status.SeqAcked, status.Guilds = s.live.Received(), s.live.Acked(), s.live.Guilds()
+		out.GuildsTotal += status.Guilds
+		if status.State == messages.Ready {
+			out.ShardsReady++
+		}
+		if status.State == messages.Halted {
+			out.Reasons = append(out.Reasons, fmt.Sprintf("shard %d is halted: %s", status.ID, status.LastError))
+		}
+		out.Shards = append(out.Shards, status)
+	}
+	slices.SortFunc(out.Shards, func(a, b messages.ShardStatus) int { return a.ID - b.ID })
+	slices.Sort(out.Reasons)
+	out.Notices = slices.Clone(h.notices)
+	slices.Reverse(out.Notices)
+	return out
+}

@@ -1,0 +1,152 @@
+package actors
+
+import (
+	"context"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	"drover/messages"
+	"drover/system/telemetry"
+)
+
+// publisher owns the in-flight window: when acknowledgements become unknown it pauses the window and
+// has everything unacknowledged replayed. Events themselves go from the read goroutines straight into
+// the window and never through this mailbox.
+type publisher struct {
+	*Options
+
+	ctx      context.Context // of this incarnation's goroutines
+	cancel   context.CancelFunc
+	replay   context.CancelFunc // of the replay in progress; nil: none
+	up       bool
+	outbox   chan messages.LifeCycle
+	draining bool          // outbox is closed
+	herald   chan struct{} // closed when the outbox's goroutine has ended
+}
+
+// replayed ends a replay; err is the context's, or nil.
+type replayed struct {
+	number context.Context // of which replay
+	err    error
+}
+
+// outboxSize bounds life-cycle events that wait for room in the window: some per shard of a large node.
+const outboxSize = 4096
+
+func newPublisher(o *Options) *publisher { return &publisher{Options: o} }
+
+// Receive implements actor.Actor.
+func (p *publisher) Receive(ctx actor.Context) {
+	switch m := ctx.Message().(type) {
+	case *actor.Started:
+		p.start(ctx)
+	case messages.BrokerUp:
+		p.brokerUp(ctx)
+	case messages.BrokerDown:
+		p.brokerDown(m.Err)
+	case messages.Trouble:
+		p.trouble(ctx, m.Err)
+	case replayed:
+		p.replayed(m)
+	case messages.LifeCycle:
+		p.lifeCycle(m)
+	case messages.Drain:
+		p.drain()
+	case *actor.Restarting, *actor.Stopping:
+		p.stop()
+	}
+}
+
+func (p *publisher) start(ctx actor.Context) {
+	p.ctx, p.cancel = context.WithCancel(context.Background())
+	p.outbox, p.herald = make(chan messages.LifeCycle, outboxSize), make(chan struct{})
+	outbox, herald, run := p.outbox, p.herald, p.ctx
+	parent, root := ctx.Parent(), ctx.ActorSystem().Root
+	// Ends when drain closes the outbox, or with run; stop waits for it.
+	go func() {
+		defer close(herald)
+		for l := range outbox {
+			if p.Window.Publish(run, l.Event()) != nil {
+				return // only when the window or this incarnation ends
+			}
+		}
+		root.Send(parent, messages.Flushed{})
+	}()
+}
+
+// drain closes the outbox: shards are silent by now.
+func (p *publisher) drain() {
+	if !p.draining {
+		p.draining = true
+		close(p.outbox)
+	}
+}
+
+func (p *publisher) brokerUp(ctx actor.Context) {
+	p.up = true
+	p.startReplay(ctx)
+}
+
+// brokerDown makes every pending acknowledgement unknown: nothing is sent until all of them were
+// sent again, in order.
+func (p *publisher) brokerDown(err error) {
+	p.up = false
+	p.Window.Pause()
+	p.Meters.Error(telemetry.Node, telemetry.Node, telemetry.ErrNATS)
+	p.Log.Warn("nats disconnected: publishing pauses", "err", err)
+}
+
+func (p *publisher) trouble(ctx actor.Context, err error) {
+	p.Window.Pause()
+	p.Meters.Error(telemetry.Node, telemetry.Node, telemetry.ErrPublish)
+	p.Log.Warn("publish failed: everything unacknowledged is sent again in order", "err", err)
+	if p.up {
+		p.startReplay(ctx)
+	}
+}
+
+// startReplay begins anew: what an earlier replay had sent is unknown again. The goroutine ends with
+// its context, which the next replay or stop cancels.
+func (p *publisher) startReplay(ctx actor.Context) {
+	if p.replay != nil {
+		p.replay()
+	}
+	run, cancel := context.WithCancel(p.ctx)
+	p.replay = cancel
+	self, root, window := ctx.Self(), ctx.ActorSystem().Root, p.Window
+	began := time.Now()
+	go func() {
+		err := window.Replay(run)
+		root.Send(self, replayed{run, err})
+		if err == nil {
+			p.Log.Info("publishing", "took", time.Since(began))
+		}
+	}()
+}
+
+func (p *publisher) replayed(m replayed) {
+	if m.err != nil && m.number.Err() == nil {
+		p.Log.Warn("replay ended early", "err", m.err)
+	}
+}
+
+// lifeCycle queues one of drover's own events. It never blocks: the window may be full while shards
+// come and go.
+func (p *publisher) lifeCycle(l messages.LifeCycle) {
+	if p.draining {
+		return
+	}
+	select {
+	case p.outbox <- l:
+	default:
+		p.Meters.Error(telemetry.Node, telemetry.Node, telemetry.ErrPublish)
+		p.Log.Error("life-cycle event dropped: too many wait for the broker", "shard_id", l.ShardID)
+	}
+}
+
+func (p *publisher) stop() {
+	p.cancel()
+	p.drain()
+	<-p.herald
+}

@@ -1,0 +1,227 @@
+package actors
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"drover/messages"
+	"drover/system/gateway"
+	"drover/system/telemetry"
+)
+
+// reader is the read goroutine of one connection: it carries events from the socket into the
+// publisher's window and hands everything else to the shard actor.
+//
+// The goroutine ends when Read fails, which it does within a second of conn.Close. From retire on it
+// touches nothing of the shard any more, although it may still be on its way out.
+type reader struct {
+	conn    *gateway.Conn
+	tracker *gateway.Tracker
+	shard   *shardOptions
+	number  uint64 // of the connection; ids of life-cycle events differ by it
+
+	// tell sends a control payload (a copy) to the shard actor; end tells it that the connection ended. Both are
+	// dropped there once the connection is replaced.
+	tell func(payload []byte)
+	end  func(error)
+
+	ctx    context.Context // ends a wait for room in the window
+	cancel context.CancelFunc
+
+	heard   atomic.Int64 // Unix ns of the last inbound message
+	blocked atomic.Bool  // waiting for room in the window
+
+	// Owned by the goroutine, under busy; retire takes busy to know that it is done with them.
+	busy     sync.Mutex
+	retired  bool
+	session  string
+	lost     string // the session before, where this connection begins a new one
+	marks    *marks
+	from     int64 // the sequence number that RESUME named
+	replayed int   // dispatches since then; -1: not resuming
+	extra    []byte
+	frame    gateway.Frame
+	event    messages.Event
+}
+
+// run reads until the connection ends. A panic in it is a bug; the shard fails with it instead of the process.
+func (r *reader) run() {
+	defer func() {
+		if p := recover(); p != nil {
+			r.conn.Close(4000, "internal error")
+			r.end(&crash{p, debug.Stack()})
+			drainConn(r.conn)
+		}
+	}()
+	for {
+		payload, err := r.conn.Read()
+		if err == nil {
+			err = r.step(payload)
+		}
+		if err != nil {
+			r.end(err)
+			drainConn(r.conn)
+			return
+		}
+	}
+}
+
+// crash is a panic of the read goroutine, on its way to the shard.
+type crash struct {
+	reason any
+	stack  []byte
+}
+
+func (c *crash) Error() string { return fmt.Sprintf("read goroutine panicked: %v", c.reason) }
+
+// step handles one payload. Its error says that the peer sent what cannot be understood, or that we stop.
+func (r *reader) step(payload []byte) error {
+	r.busy.Lock()
+	defer r.busy.Unlock()
+	if r.retired {
+		return nil // Read discards what still arrives and ends by itself
+	}
+	now := time.Now()
+	r.heard.Store(now.UnixNano())
+	f := &r.frame
+	if err := gateway.Scan(payload, f); err != nil {
+		r.shard.Meters.Error(r.shard.ID, r.shard.Pool, telemetry.ErrScan)
+		r.conn.Close(4000, "unreadable payload")
+		return err
+	}
+	if f.Op != gateway.OpDispatch {
+		r.tell(append([]byte(nil), payload...))
+		return nil
+	}
+	switch string(f.T) {
+	case "READY":
+		return r.ready(f, payload, now)
+	case "RESUMED":
+		return r.resumed(f, payload, now)
+	}
+	return r.dispatch(f, now)
+}
+
+// dispatch takes one event from the frame to the window.
+func (r *reader) dispatch(f *gateway.Frame, now time.Time) error {
+	if r.session == "" { // READY is the first dispatch of a session: what comes before it belongs to none
+		r.conn.Close(4000, "dispatch before READY")
+		return errors.New("gateway: dispatch before READY")
+	}
+	verdict := r.tracker.Check(f)
+	if verdict.Dup {
+		return nil // its first copy is in the window or stored
+	}
+	if verdict.Gap > 0 {
+		r.shard.Meters.SequenceGap(r.shard.ID, r.shard.Pool)
+		r.shard.Log.Warn("sequence numbers missing", "shard_id", r.shard.ID, "session", messages.ShortSession(r.session),
+			"seq", f.S, "missing", verdict.Gap)
+	}
+	if r.replayed >= 0 {
+		r.replayed++
+	}
+	r.shard.Meters.Received(r.shard.ID, r.shard.Pool, verdict.Kind)
+	if !r.shard.Filter.Pass(f.T) {
+		r.shard.Meters.Filtered(r.shard.ID, r.shard.Pool)
+		r.tracker.Accept(f)
+		r.marks.skip(f.S)
+		return nil
+	}
+	r.event = messages.Event{
+		Kind: verdict.Kind, Session: r.session, Seq: f.S, ShardID: r.shard.ID, Read: now,
+		GuildID: f.GuildID(), ChannelID: f.ChannelID(), UserID: f.UserID(),
+		Data: f.D, Extra: r.splice(f), Receipt: r.marks,
+	}
+	r.marks.sent(f.S)
+	if err := r.publish(&r.event); err != nil {
+		r.marks.unsent(f.S) // RESUME brings it again
+		return err
+	}
+	r.tracker.Accept(f)
+	return nil
+}
+
+// splice makes the members that two types of events carry in front of Discord's own.
+func (r *reader) splice(f *gateway.Frame) []byte {
+	switch string(f.T) {
+	case "GUILD_MEMBER_ADD":
+		r.extra = f.MemberJoin().Append(r.extra[:0])
+	case messages.InteractionCreate:
+		r.extra = f.Interaction().Append(r.extra[:0])
+	default:
+		return nil
+	}
+	return r.extra
+}
+
+func (r *reader) publish(ev *messages.Event) error {
+	r.blocked.Store(true)
+	defer r.blocked.Store(false)
+	return r.shard.Window.Publish(r.ctx, ev)
+}
+
+// ready begins a new session: the guilds must be known before the GUILD_CREATEs that follow at once.
+func (r *reader) ready(f *gateway.Frame, payload []byte, now time.Time) error {
+	ready, err := gateway.ParseReady(f.D)
+	if err != nil || !ready.For(r.shard.ID, r.shard.Session.Shards) {
+		r.retired = true // whatever follows is not ours to serve; the session machine ends the connection
+		r.tell(append([]byte(nil), payload...))
+		return nil
+	}
+	r.session, r.replayed = ready.SessionID, -1
+	r.marks = newMarks(f.S)
+	r.shard.carried.adopt(r.marks)
+	left := r.tracker.Begin(f.S, ready.Guilds)
+	r.tell(append([]byte(nil), payload...))
+	if err := r.lifeCycle(now, func(l *messages.LifeCycle) {
+		l.Ready = &messages.ReadyData{Session: messages.ShortSession(r.session), Guilds: len(ready.Guilds)}
+	}); err != nil {
+		return err
+	}
+	for _, guild := range left { // while there was no session; no dispatch tells of it
+		if err := r.publish(messages.OfflineLeave(r.lost, guild, r.shard.ID, now)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// resumed ends a replay. Its sequence number needs no storing.
+func (r *reader) resumed(f *gateway.Frame, payload []byte, now time.Time) error {
+	if !r.tracker.Check(f).Dup {
+		r.tracker.Accept(f)
+		r.marks.skip(f.S)
+	}
+	r.tell(append([]byte(nil), payload...))
+	replayed := max(r.replayed, 0)
+	r.replayed = -1
+	return r.lifeCycle(now, func(l *messages.LifeCycle) {
+		l.Resumed = &messages.ResumedData{Session: messages.ShortSession(r.session), FromSeq: r.from, Replayed: replayed}
+	})
+}
+
+// lifeCycle publishes one of drover's own events in its place between Discord's.
+func (r *reader) lifeCycle(now time.Time, fill func(*messages.LifeCycle)) error {
+	l := &messages.LifeCycle{ShardID: r.shard.ID, Session: r.session, Seq: r.tracker.Seq(), Connection: r.number, At: now}
+	fill(l)
+	return r.publish(l.Event())
+}
+
+// seen is what the session machine may know of this goroutine.
+func (r *reader) seen() gateway.Seen {
+	return gateway.Seen{Seq: r.tracker.Seq(), At: time.Unix(0, r.heard.Load()), Blocked: r.blocked.Load()}
+}
+
+// retire makes sure that the goroutine touches the shard's tracker and marks no more. It waits only
+// for a frame in progress, which a cancelled context ends.
+func (r *reader) retire() {
+	r.cancel()
+	r.busy.Lock()
+	defer r.busy.Unlock()
+	r.retired = true
+}

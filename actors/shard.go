@@ -1,0 +1,263 @@
+package actors
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	"drover/messages"
+	"drover/system/gateway"
+)
+
+// shard is the actor of one gateway session. It executes what the session machine decides and owns
+// the connection, its read goroutine, a dial or a permit in progress, and one timer. What they send
+// carries the connection's generation, so that messages of an older one are dropped at the door.
+type shard struct {
+	*shardOptions
+	session *gateway.Session
+	self    *actor.PID
+	root    *actor.RootContext
+
+	conn   *gateway.Conn
+	reader *reader
+	ctx    context.Context // of the current connection: its dial and its wait for a permit
+	cancel context.CancelCauseFunc
+	permit Permit // held from grant to outcome
+	timer  *time.Timer
+
+	status  messages.ShardStatus
+	drained bool
+}
+
+// shardOptions are fixed for a shard's life, over all its restarts.
+type shardOptions struct {
+	*Options
+	Session           gateway.SessionOptions // this shard's own
+	ID, Pool          int
+	Health, Publisher *actor.PID
+	carried           *carried
+}
+
+// carried is what survives a restart of the shard actor. Only its own shard touches it, but for the
+// atomic fields.
+type carried struct {
+	memory     gateway.Memory
+	tracker    *gateway.Tracker
+	marks      atomic.Pointer[marks] // of the current session; set by the read goroutine at READY
+	generation uint64                // of the connection
+	identified bool                  // an IDENTIFY was written before
+	restarts   int
+	lastError  string
+	lost       string            // the newest session that was lost
+	gap        *messages.GapData // of a lost session, until the new one begins
+}
+
+func newCarried() *carried {
+	c := &carried{tracker: gateway.NewTracker()}
+	c.marks.Store(newMarks(0))
+	return c
+}
+
+func (c *carried) adopt(m *marks) { c.marks.Store(m) }
+
+// Received, Acked and Guilds implement messages.Live.
+func (c *carried) Received() int64 { return c.tracker.Seq() }
+func (c *carried) Acked() int64    { return c.marks.Load().acked() }
+func (c *carried) Guilds() int     { return c.tracker.Guilds() }
+
+// Messages within the shard, each from a goroutine or timer of one connection.
+type (
+	generation uint64 // embedded in each
+	dialed     struct {
+		generation
+		conn *gateway.Conn
+		err  error
+	}
+	control struct {
+		generation
+		payload []byte
+	}
+	granted struct {
+		generation
+		permit Permit
+	}
+	lost struct {
+		generation
+		err error
+	}
+	tick struct{} // a wake is due; the session machine knows for what
+)
+
+func (g generation) of() uint64 { return uint64(g) }
+
+// Receive implements actor.Actor.
+func (s *shard) Receive(ctx actor.Context) {
+	if s.stale(ctx.Message()) {
+		return // left in the mailbox by a connection that is already replaced
+	}
+	switch m := ctx.Message().(type) {
+	case *actor.Started:
+		s.start(ctx)
+	case dialed:
+		s.dialed(m)
+	case control:
+		s.control(m)
+	case granted:
+		s.granted(m)
+	case tick:
+		s.do(s.session.Tick(time.Now(), s.seen()))
+	case lost:
+		s.lost(m.err)
+	case messages.Drain:
+		s.drain(ctx)
+	case *actor.Restarting, *actor.Stopping:
+		s.hangUp()
+	}
+}
+
+// stale tells whether a message belongs to an older connection, and lets go of what it brings.
+func (s *shard) stale(message any) bool {
+	m, ok := message.(interface{ of() uint64 })
+	if !ok || m.of() == s.carried.generation {
+		return false
+	}
+	switch m := message.(type) {
+	case dialed:
+		if m.conn != nil {
+			m.conn.Close(4000, "replaced")
+			go drainConn(m.conn) // ends within a second
+		}
+	case granted:
+		m.permit.Done()
+	}
+	return true
+}
+
+// drainConn reads a connection that nobody serves to its end, which Close bounds to a second.
+func drainConn(c *gateway.Conn) {
+	for {
+		if _, err := c.Read(); err != nil {
+			return
+		}
+	}
+}
+
+func (s *shard) start(ctx actor.Context) {
+	s.self, s.root = ctx.Self(), ctx.ActorSystem().Root
+	c := s.carried
+	s.status = messages.ShardStatus{
+		ID: s.ID, Pool: s.Pool, Node: s.Node, Restarts: c.restarts, LastError: c.lastError,
+		State: messages.Disconnected, Since: time.Now(),
+	}
+	s.session = gateway.OpenSession(s.Session, c.memory)
+	s.do(s.session.Start(time.Now()))
+}
+
+func (s *shard) dialed(m dialed) {
+	if m.err != nil {
+		s.do(s.session.Lost(time.Now(), m.err, s.seen()))
+		return
+	}
+	s.conn = m.conn
+	s.read(m.conn)
+	s.do(s.session.Dialed(time.Now()))
+}
+
+// read starts the read goroutine of a new connection. retire (in hangUp) parts it from the shard; it
+// ends by itself when the connection does.
+func (s *shard) read(conn *gateway.Conn) {
+	c, self, root := s.carried, s.self, s.root
+	resume := s.session.Memory().Resume
+	number := generation(c.generation)
+	ctx, cancel := context.WithCancel(context.Background())
+	s.reader = &reader{
+		conn: conn, tracker: c.tracker, shard: s.shardOptions, number: c.generation,
+		tell: func(payload []byte) { root.Send(self, control{number, payload}) },
+		end:  func(err error) { root.Send(self, lost{number, err}) },
+		ctx:  ctx, cancel: cancel,
+		session: resume.SessionID, lost: c.lost, from: resume.Seq, marks: c.marks.Load(), replayed: -1,
+	}
+	if resume.SessionID != "" {
+		s.reader.replayed = 0
+	}
+	s.reader.heard.Store(time.Now().UnixNano())
+	go s.reader.run()
+}
+
+func (s *shard) control(m control) {
+	var f gateway.Frame
+	if err := gateway.Scan(m.payload, &f); err != nil {
+		return // cannot be: the read goroutine has scanned the same bytes
+	}
+	s.do(s.session.Receive(time.Now(), &f, s.seen()))
+}
+
+func (s *shard) granted(m granted) {
+	s.permit = m.permit
+	s.do(s.session.Granted(time.Now()))
+}
+
+func (s *shard) lost(err error) {
+	if bug := (*crash)(nil); errors.As(err, &bug) {
+		s.Log.Error("bug: read goroutine panicked", "shard_id", s.ID, "err", err, "stack", string(bug.stack))
+		panic(err) // not fail: decide shall see a bug
+	}
+	seen := s.seen()
+	s.hangUp()
+	s.do(s.session.Lost(time.Now(), err, seen))
+}
+
+func (s *shard) drain(ctx actor.Context) {
+	if !s.drained {
+		s.drained = true
+		s.do(s.session.Drain(time.Now(), s.seen()))
+		s.hangUp()
+	}
+	ctx.Send(ctx.Parent(), messages.Drained{Pool: s.Pool, ShardID: s.ID})
+}
+
+// seen is what the read goroutine knows; without one, what the tracker kept.
+func (s *shard) seen() gateway.Seen {
+	if s.reader == nil {
+		return gateway.Seen{Seq: s.carried.tracker.Seq()}
+	}
+	return s.reader.seen()
+}
+
+// hangUp parts the shard from its connection and from all that runs for it. It does not panic and
+// may be called at any time.
+func (s *shard) hangUp() {
+	if s.timer != nil {
+		s.timer.Stop()
+	}
+	if s.reader != nil {
+		s.reader.retire()
+		s.reader = nil
+	}
+	if s.conn != nil {
+		// Not 1000: that would end the session, and the next connection must resume it.
+		s.conn.Close(4000, "reconnect")
+		s.conn = nil
+	}
+	s.dropPermit()
+	if s.cancel != nil {
+		s.cancel(errors.New("connection replaced"))
+	}
+	s.carried.generation++ // whatever is still on its way is stale now
+}
+
+func (s *shard) dropPermit() {
+	if s.permit != nil {
+		s.permit.Done()
+		s.permit = nil
+	}
+}
+
+// fail hands the shard to its supervisor. It is the only panic on purpose.
+func (s *shard) fail(err error) {
+	s.carried.lastError = err.Error()
+	panic(&failure{err})
+}

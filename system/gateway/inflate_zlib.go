@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 
@@ -95,7 +96,7 @@ func (z *zlibInflater) inflate(buf []byte) error {
 
 // noEOF gives the end of a stream that never ends a name of its own.
 func noEOF(err error) error {
-	if err == io.EOF {
+	if errors.Is(err, io.EOF) {
 		return io.ErrUnexpectedEOF
 	}
 	return err

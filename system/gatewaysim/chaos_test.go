@@ -36,7 +36,7 @@ func TestResumingClientMissesNothingUnderFaults(t *testing.T) {
 						return
 					default:
 					}
-					time.Sleep(time.Second)
+					elapse(time.Second)
 					c, err := tryDial(t, p.Dial, query(s.GatewayURL(), "none"), "none")
 					if err != nil {
 						continue
@@ -57,7 +57,7 @@ func TestResumingClientMissesNothingUnderFaults(t *testing.T) {
 		}
 		rnd := rand.New(rand.NewPCG(seed, 1))
 		for range 150 {
-			time.Sleep(2 * time.Second)
+			elapse(2 * time.Second)
 			at := One(rnd.IntN(3))
 			switch rnd.IntN(9) {
 			case 0:
@@ -81,9 +81,9 @@ func TestResumingClientMissesNothingUnderFaults(t *testing.T) {
 			}
 		}
 		_ = s.Clear()
-		time.Sleep(3 * time.Minute) // silent edges end, everybody is back
+		elapse(3 * time.Minute) // silent edges end, everybody is back
 		s.SetRate(0)
-		time.Sleep(10 * time.Second)
+		elapse(10 * time.Second)
 		close(stop)
 		ledger := s.Ledger()
 		s.Close()

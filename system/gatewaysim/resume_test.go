@@ -204,7 +204,7 @@ func TestSessionExpiresAfterItsLife(t *testing.T) {
 		id := c.ready().SessionID
 		for i, wait := range []time.Duration{89 * time.Second, 89 * time.Second, 91 * time.Second} {
 			c.drop()
-			time.Sleep(wait) // simulated: a bubble's clock
+			elapse(wait) // simulated: a bubble's clock
 			seq := s.seqOf(id)
 			c = open(s.ResumeURL())
 			c.resume(id, max(seq, 1))
@@ -247,7 +247,7 @@ func TestMissedHeartbeatsEndTheConnectionInABubble(t *testing.T) {
 		c.identify(intentGuilds, 0, 1)
 		c.ready()
 		for range 100 { // more than an hour
-			time.Sleep(41 * time.Second)
+			elapse(41 * time.Second)
 			c.send(`{"op":1,"d":1}`)
 			c.op(opHeartbeatAck)
 		}

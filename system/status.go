@@ -1,0 +1,115 @@
+package system
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"strings"
+	"time"
+
+	"drover/messages"
+)
+
+// stuckAfter is how long the oldest event may stay unacknowledged, with NATS connected, before the process
+// calls itself stuck.
+const stuckAfter = time.Minute
+
+// Status is the node as its actors, its window and its permits know it. The error says that the actors do
+// not answer before ctx ends.
+func (s *System) Status(ctx context.Context) (messages.NodeStatus, error) {
+	status, err := s.askActors(ctx)
+	if err != nil {
+		return messages.NodeStatus{}, err
+	}
+	status.Node, status.Version, status.PoolID, status.Started = s.cfg.Cluster.Node, s.o.Version, s.cfg.Pool.ID, s.started
+	status.Live = true
+	if s.root.Load() == nil { // Run has not come that far; broker and window follow
+		status.Reasons = []string{"waiting for " + *s.phase.Load()}
+		return status, nil
+	}
+	status.NATSConnected = s.broker == nil && s.cfg.NATS.URL.Reveal() == "none" || s.broker != nil && s.broker.Connected()
+	status.Budget = s.permits.Budget()
+	status.Traffic = s.Traffic()
+	if age := s.window.OldestUnacked(); status.NATSConnected && age > stuckAfter {
+		status.Live = false
+		status.Reasons = append(status.Reasons,
+			fmt.Sprintf("NATS is connected, but the oldest event waits for its acknowledgement since %v", age.Round(time.Second)))
+	}
+	s.judge(&status)
+	return status, nil
+}
+
+// judge decides on readiness and says in words what is missing.
+func (s *System) judge(status *messages.NodeStatus) {
+	var missing []string
+	if !status.NATSConnected {
+		missing = append(missing, s.natsReason())
+	}
+	if phase := *s.phase.Load(); phase != "" {
+		missing = append(missing, "waiting for "+phase)
+	}
+	need := int(math.Ceil(float64(status.ShardsTotal) * s.cfg.Health.MinReady))
+	if status.ShardsReady < need || status.ShardsTotal == 0 {
+		missing = append(missing, shardsReason(status, need))
+	}
+	status.IsReady = len(missing) == 0
+	status.Reasons = append(missing, status.Reasons...)
+}
+
+func (s *System) natsReason() string {
+	if s.broker != nil && s.broker.Err() != nil {
+		return fmt.Sprintf("NATS is not connected: %v", s.broker.Err())
+	}
+	return "NATS is not connected"
+}
+
+func shardsReason(status *messages.NodeStatus, need int) string {
+	if status.ShardsTotal == 0 {
+		return "this node has no shards yet"
+	}
+	count := map[messages.State]int{}
+	for _, shard := range status.Shards {
+		count[shard.State]++
+	}
+	var others []string
+	for _, state := range messages.AllStates {
+		if n := count[state]; n > 0 && state != messages.Ready {
+			others = append(others, fmt.Sprintf("%d %s", n, state))
+		}
+	}
+	text := fmt.Sprintf("%d of %d shards are ready, %d are needed", status.ShardsReady, status.ShardsTotal, need)
+	if len(others) > 0 {
+		text += ": " + strings.Join(others, ", ")
+	}
+	if status.Budget.Waiting > 0 {
+		text += fmt.Sprintf("; %d wait for a permit to identify, about %v at max_concurrency %d",
+			status.Budget.Waiting, status.Budget.ETA.Round(time.Second), status.Budget.MaxConcurrency)
+	}
+	return text
+}
+
+// askActors asks the root actor, which has health answer: an answer shows that both are alive.
+func (s *System) askActors(ctx context.Context) (messages.NodeStatus, error) {
+	root := s.root.Load()
+	if root == nil {
+		return messages.NodeStatus{}, nil // they follow; phase says what is waited for
+	}
+	limit := 2 * time.Second
+	if deadline, ok := ctx.Deadline(); ok {
+		limit = time.Until(deadline)
+	}
+	answer, err := s.actors.Root.RequestFuture(root, messages.StatusQuery{}, limit).Result()
+	if err != nil {
+		return messages.NodeStatus{}, fmt.Errorf("the node's actors do not answer within %v: %w", limit.Round(time.Millisecond), err)
+	}
+	return answer.(messages.NodeStatus), nil
+}
+
+// Traffic is what the node has carried, also after it has ended.
+func (s *System) Traffic() messages.Traffic {
+	t := s.telemetry.Meters.Traffic()
+	if s.root.Load() != nil {
+		t.Unacked = s.window.Unacked()
+	}
+	return t
+}

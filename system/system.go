@@ -1,0 +1,208 @@
+// Package system is a drover node as a value: New checks, Run serves until its context ends. Tests,
+// the demo and the command line start the same thing.
+package system
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"log/slog"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	"drover/actors"
+	"drover/config"
+	"drover/system/cluster"
+	"drover/system/gateway"
+	"drover/system/stream"
+	"drover/system/telemetry"
+	"drover/system/web"
+)
+
+// System is one node. New makes it, Run runs it once; Status, Traffic and Reload may be called from
+// any goroutine while it runs.
+type System struct {
+	cfg     config.Config
+	o       Options
+	intents gateway.Intents
+	log     *slog.Logger
+	started time.Time
+
+	telemetry *telemetry.Telemetry
+	web       *web.Server
+	filter    *actors.Filter
+	permits   *cluster.Permits
+
+	// Set by Run, in this order.
+	embedded *stream.Embedded // nil on an external NATS
+	broker   *stream.Broker   // nil where nats.url is none
+	window   window
+	root     atomic.Pointer[actor.PID]
+	actors   *actor.ActorSystem
+
+	phase   atomic.Pointer[string] // what the start waits for, in words; empty: it is over
+	refusal chan error             // capacity 1: Discord refuses the bot
+	drained chan struct{}          // closed when every session is closed
+	once    sync.Once
+}
+
+// Options are what the process gives a node beside its configuration. The zero value works.
+type Options struct {
+	Version string
+	Log     *slog.Logger   // nil discards
+	Level   *slog.LevelVar // of Log, for Reload; may be nil
+
+	// NetDial and HTTP replace the network to Discord in tests; nil is the real one.
+	NetDial func(ctx context.Context, network, addr string) (net.Conn, error)
+	HTTP    *http.Client
+	TLS     *tls.Config // for wss and https to a server with a CA of its own; nil: the system's roots
+	// Ready is called once when the node has listened on its HTTP address. It must not block.
+	Ready func(httpAddr string)
+}
+
+// New checks what can be known to be wrong before anything starts. cfg has been validated.
+func New(cfg config.Config, o Options) (*System, error) {
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	intents, err := gateway.ParseIntents(cfg.Discord.Intents)
+	if err != nil {
+		return nil, &Error{Code: exitConfig, Text: "discord.intents (DISCORD_INTENTS)", Err: err}
+	}
+	s := &System{
+		cfg: cfg, o: o, intents: intents, log: o.Log, started: time.Now(),
+		filter: &actors.Filter{}, refusal: make(chan error, 1), drained: make(chan struct{}),
+	}
+	s.filter.Set(cfg.Events.Allow, cfg.Events.Deny)
+	s.waitingFor("NATS")
+	s.permits = cluster.NewPermits(cluster.Limit{MaxConcurrency: 1}, o.Log)
+	s.telemetry, err = telemetry.New(telemetry.Options{
+		Node: cfg.Cluster.Node, Version: o.Version, Shards: cfg.Pool.TotalShards, ShardLabels: cfg.Metrics.ShardLabels, Log: o.Log,
+	})
+	if err != nil {
+		return nil, &Error{Code: exitConfig, Text: "telemetry", Err: err}
+	}
+	s.telemetry.Meters.Observe(s.Status)
+	s.web = web.New(web.Options{
+		Addr: cfg.HTTP.Addr, Status: s.Status, Metrics: s.telemetry.Handler(),
+		Node: cfg.Cluster.Node, Version: o.Version, PoolID: cfg.Pool.ID, Log: o.Log,
+	})
+	return s, nil
+}
+
+// Run serves until ctx ends, then drains within shutdown.timeout. It returns nil when everything that was taken is
+// acknowledged and every session was left resumable; else an *Error with the exit code.
+func (s *System) Run(ctx context.Context) error {
+	running, stop := context.WithCancelCause(ctx)
+	defer stop(errors.New("node stopped"))
+	if err := s.openStream(running); err != nil {
+		return err
+	}
+	defer s.closeStream()
+	if err := s.startActors(); err != nil {
+		return err
+	}
+	defer s.stopActors()
+	if err := s.web.Listen(); err != nil {
+		return listening(err)
+	}
+
+	var owned sync.WaitGroup // every goroutine that is started here
+	defer owned.Wait()
+	serving, silence := context.WithCancel(context.WithoutCancel(running)) // the endpoints answer during the drain as well
+	defer silence()
+	owned.Go(func() {
+		if err := s.web.Serve(serving); err != nil {
+			stop(&Error{Code: exitFailure, Text: "http", Err: err})
+		}
+	})
+	if s.o.Ready != nil {
+		s.o.Ready(s.web.Addr())
+	}
+	s.connectStream()
+	owned.Go(func() {
+		if err := s.assign(running); err != nil {
+			stop(err)
+		}
+	})
+
+	select {
+	case <-running.Done():
+	case err := <-s.refusal:
+		stop(refused(err))
+	}
+	return s.drain(running)
+}
+
+// Reload takes over what may change while the node runs: log level and event filter.
+func (s *System) Reload(cfg config.Config) {
+	if s.o.Level != nil {
+		_ = s.o.Level.UnmarshalText([]byte(cfg.Log.Level)) // validated
+	}
+	s.filter.Set(cfg.Events.Allow, cfg.Events.Deny)
+}
+
+func (s *System) waitingFor(what string) { s.phase.Store(&what) }
+
+// startActors spawns the node's root actor with publisher and health. Pools follow with assign.
+func (s *System) startActors() error {
+	s.actors = actor.NewActorSystem(actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger {
+		return slog.New(warnings{s.log.Handler()})
+	}))
+	root, err := actors.Spawn(s.actors, actors.Options{
+		Node: s.cfg.Cluster.Node,
+		Session: gateway.SessionOptions{
+			Token: s.cfg.Discord.Token.Reveal(), Intents: s.intents, Compress: s.cfg.Discord.Compress, Rand: rand.Float64,
+		},
+		Dial: func(ctx context.Context, url string) (*gateway.Conn, error) {
+			return gateway.Dial(ctx, gateway.DialOptions{
+				URL: url, Compress: s.cfg.Discord.Compress, UserAgent: s.userAgent(), NetDial: s.o.NetDial, TLS: s.o.TLS,
+			})
+		},
+		Window: s.window, Permits: permits{s.permits}, Filter: s.filter, Meters: s.telemetry.Meters, Log: s.log,
+		Refused: func(err error) { s.refusal <- err },
+		Drained: func() { close(s.drained) },
+	})
+	if err != nil {
+		return &Error{Code: exitFailure, Text: "actors", Err: err}
+	}
+	s.root.Store(root)
+	return nil
+}
+
+// warnings lets only warnings and worse through: protoactor tells of every supervised failure and dead
+// letter at info, which our own lines do better.
+type warnings struct{ slog.Handler }
+
+func (w warnings) Enabled(ctx context.Context, level slog.Level) bool {
+	return level >= slog.LevelWarn && w.Handler.Enabled(ctx, level)
+}
+
+// tell sends a message to the root actor, if there is one yet.
+func (s *System) tell(message any) {
+	if root := s.root.Load(); root != nil {
+		s.actors.Root.Send(root, message)
+	}
+}
+
+// permits gives actors the cluster's permits under the interface that they declare.
+type permits struct{ *cluster.Permits }
+
+func (p permits) Acquire(ctx context.Context, shardID int, again bool) (actors.Permit, error) {
+	permit, err := p.Permits.Acquire(ctx, shardID, again)
+	if err != nil {
+		return nil, err
+	}
+	return permit, nil
+}
+
+// userAgent is what Discord asks bots to call themselves (Reference, "User Agent").
+func (s *System) userAgent() string {
+	return "DiscordBot (https://github.com/drover-gateway/drover, " + s.o.Version + ")"
+}

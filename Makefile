@@ -1,0 +1,77 @@
+# drover. `make` alone lists the targets.
+# GOFLAGS, GOCACHE and the like are yours: nothing here overrides them for our own code.
+
+GO           ?= go
+LINT_VERSION := 2.15.0
+FUZZTIME     ?= 1m
+BENCH        ?= .
+VERSION      ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+SOURCES      := actors cmd config messages system
+TOOLS        := $(CURDIR)/.bin
+
+.DEFAULT_GOAL := help
+SHELL         := /bin/bash
+.SHELLFLAGS   := -eu -o pipefail -c
+.PHONY: help test check lint tools demo build fuzz fuzz-smoke bench cover clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+test: tools check ## install what is missing, then check, all tests with the race detector, and a short fuzz run
+	@if [ "$$($(GO) env CGO_ENABLED)" = 1 ]; then race=-race; else race=; \
+	  echo "*** no C compiler: the tests run WITHOUT the race detector ***"; fi; \
+	set -x; $(GO) test $$race -timeout 15m ./...
+	@$(MAKE) --no-print-directory fuzz-smoke
+	@echo "make test: everything passed"
+
+check: lint ## gofmt, go vet and golangci-lint
+
+# One compilation of the dependencies serves vet and the linter.
+lint:
+	@out=$$(gofmt -l $(SOURCES)); [ -z "$$out" ] || { echo "not formatted, run gofmt -w on:"; echo "$$out"; exit 1; }
+	$(GO) vet ./...
+	@lint() { "$$1" version 2>/dev/null | grep -qE 'version v?$(subst .,\.,$(LINT_VERSION)) '; }; \
+	for l in $(TOOLS)/golangci-lint "$$(command -v golangci-lint || true)" "$$($(GO) env GOPATH)/bin/golangci-lint"; do \
+	  if lint "$$l"; then break; fi; l=; \
+	done; \
+	if [ -z "$$l" ]; then \
+	  echo "installing golangci-lint $(LINT_VERSION) into .bin"; \
+	  GOFLAGS= GOBIN=$(TOOLS) $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v$(LINT_VERSION); \
+	  l=$(TOOLS)/golangci-lint; \
+	fi; \
+	"$$l" run ./...
+
+# The race detector needs a C compiler, the test of the status page a browser.
+tools:
+	@./.ci/packages gcc:gcc gcc:libc6-dev chromium:chromium
+
+demo: ## the whole system with a simulated Discord; no token needed
+	$(GO) run ./cmd/drover demo
+
+build: ## a static binary, bin/drover
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o bin/drover ./cmd/drover
+
+fuzz: ## every fuzz target for FUZZTIME (1m)
+	@$(call each_fuzz_target,-fuzztime=$(FUZZTIME))
+
+# By count and not by time: a run by time can end inside an input and then fails.
+fuzz-smoke:
+	@$(call each_fuzz_target,-fuzztime=2000x -fuzzminimizetime=10x)
+
+define each_fuzz_target
+grep -rnoE '^func Fuzz[A-Za-z0-9_]+' --include='*_test.go' $(SOURCES) | while IFS=: read -r file _ name; do \
+  name=$${name#func }; echo "fuzz $$name"; \
+  $(GO) test -run='^$$' -fuzz="^$$name\$$" $(1) "./$$(dirname "$$file")" </dev/null; \
+done
+endef
+
+bench: ## benchmarks (BENCH=regexp)
+	$(GO) test -run='^$$' -bench='$(BENCH)' -benchmem ./...
+
+cover: ## coverage of all packages, as coverage.html
+	$(GO) test -coverpkg=./... -coverprofile=coverage.out ./...
+	$(GO) tool cover -html=coverage.out -o coverage.html
+	$(GO) tool cover -func=coverage.out | tail -n 1
+
+clean: ## remove what these targets made (not data/)
+	rm -rf bin .bin coverage.out coverage.html

@@ -115,7 +115,8 @@ type Stream struct {
 	MaxAge time.Duration `mapstructure:"max_age"`
 	// MaxBytes bounds the stream's size; the oldest events go first. 0: no limit.
 	MaxBytes Bytes `mapstructure:"max_bytes"`
-	// Replicas is 1 to 5; above 1 needs an external cluster.
+	// Replicas is 0 to 5; 0 keeps what an existing stream has, and is 1 for a new one. Above 1 needs an
+	// external cluster.
 	Replicas int `mapstructure:"replicas"`
 	// Duplicates is the window in which a repeated event is dropped, at least
 	// 1s and at most MaxAge. Too low: a replay after an outage is stored
@@ -204,11 +205,11 @@ func Default() Config {
 		Streams: Streams{
 			Events: Stream{
 				Name: "EVENTS", Storage: "auto", MaxAge: 5 * time.Minute,
-				Replicas: 1, Duplicates: 2 * time.Minute,
+				Duplicates: 2 * time.Minute,
 			},
 			Commands: Stream{
 				Name: "COMMANDS", Storage: "auto", MaxAge: time.Minute,
-				Replicas: 1, Duplicates: time.Minute,
+				Duplicates: time.Minute,
 			},
 		},
 		Publish:  Publish{Window: 4096, AckTimeout: 4 * time.Second},

@@ -205,9 +205,9 @@ func (s Stream) validate(ps *problems, prefix string, embedded bool) {
 	if s.MaxAge == 0 && s.MaxBytes == 0 {
 		ps.add(prefix+"max_age", "", "0 together with max_bytes 0 lets the stream grow without end: set one of them")
 	}
-	checkRange(ps, prefix+"replicas", s.Replicas, 1, maxReplicas)
+	checkRange(ps, prefix+"replicas", s.Replicas, 0, maxReplicas)
 	if embedded && s.Replicas > 1 && s.Replicas <= maxReplicas {
-		ps.add(prefix+"replicas", "", "%d needs a NATS cluster, but nats.url is empty, which starts one embedded server: write 1, or set nats.url", s.Replicas)
+		ps.add(prefix+"replicas", "", "%d needs a NATS cluster, but nats.url is empty, which starts one embedded server: write 0 or 1, or set nats.url", s.Replicas)
 	}
 	switch {
 	case s.Duplicates < time.Second:

@@ -36,8 +36,12 @@ func (s *System) openStream(ctx context.Context) error {
 		Prefix: s.cfg.Streams.Prefix, Events: streamOptions(s.cfg.Streams.Events), Commands: streamOptions(s.cfg.Streams.Commands),
 		Window: s.cfg.Publish.Window, AckTimeout: s.cfg.Publish.AckTimeout, Log: s.log,
 		Hooks: stream.Hooks{
-			Connected: func() { s.tell(messages.BrokerUp{}) },
-			Lost:      func(err error) { s.tell(messages.BrokerDown{Err: err}) },
+			Connected: func() {
+				s.reached.Store(time.Now().UnixNano())
+				s.tell(messages.BrokerUp{})
+			},
+			Lost: func(err error) { s.tell(messages.BrokerDown{Err: err}) },
+			Made: s.streamMade,
 		},
 	}
 	if n.URL.Reveal() == "" {
@@ -67,6 +71,13 @@ func (s *System) openStream(ctx context.Context) error {
 func streamOptions(c config.Stream) stream.StreamOptions {
 	return stream.StreamOptions{
 		Name: c.Name, Storage: c.Storage, MaxAge: c.MaxAge, MaxBytes: int64(c.MaxBytes), Replicas: c.Replicas, Duplicates: c.Duplicates,
+	}
+}
+
+// streamMade says it aloud when a stream had to be made again: a memory stream dies with its server.
+func (s *System) streamMade(of messages.Stream, again bool) {
+	if again {
+		s.log.Error("a stream was lost and is made again: acknowledged events that no worker had read are gone", "stream", of.String())
 	}
 }
 

@@ -10,8 +10,8 @@ import (
 	"drover/messages"
 )
 
-// stuckAfter is how long the oldest event may stay unacknowledged, with NATS connected, before the process
-// calls itself stuck.
+// stuckAfter is how long NATS may be connected, and the oldest event unacknowledged, before the process calls
+// itself stuck. An outage of NATS alone never makes it so.
 const stuckAfter = time.Minute
 
 // Status is the node as its actors, its window and its permits know it. The error says that the actors do
@@ -30,7 +30,8 @@ func (s *System) Status(ctx context.Context) (messages.NodeStatus, error) {
 	status.NATSConnected = s.broker == nil && s.cfg.NATS.URL.Reveal() == "none" || s.broker != nil && s.broker.Connected()
 	status.Budget = s.permits.Budget()
 	status.Traffic = s.Traffic()
-	if age := s.window.OldestUnacked(); status.NATSConnected && age > stuckAfter {
+	connected := time.Since(time.Unix(0, s.reached.Load()))
+	if age := s.window.OldestUnacked(); status.NATSConnected && connected > stuckAfter && age > stuckAfter {
 		status.Live = false
 		status.Reasons = append(status.Reasons,
 			fmt.Sprintf("NATS is connected, but the oldest event waits for its acknowledgement since %v", age.Round(time.Second)))

@@ -46,6 +46,7 @@ type System struct {
 	root     atomic.Pointer[actor.PID]
 	actors   *actor.ActorSystem
 
+	reached atomic.Int64           // Unix ns of when NATS was connected last; 0: never
 	phase   atomic.Pointer[string] // what the start waits for, in words; empty: it is over
 	refusal chan error             // capacity 1: Discord refuses the bot
 	drained chan struct{}          // closed when every session is closed

@@ -48,6 +48,9 @@ configuration again; log level and event filter take effect without a restart.`,
 // runNode runs a node until ctx ends, with its log on standard error and its configuration reloaded
 // on SIGHUP or when the file changes.
 func runNode(ctx context.Context, cfg config.Config, report config.Report) error {
+	hup := make(chan os.Signal, 1) // from here on a SIGHUP is a wish and no end
+	signal.Notify(hup, syscall.SIGHUP)
+	defer signal.Stop(hup)
 	log, level := telemetry.NewLogger(os.Stderr, cfg.Log.Format, cfg.Log.Level,
 		cfg.Discord.Token.Reveal(), cfg.NATS.Password.Reveal(), cfg.NATS.Token.Reveal())
 	for _, w := range report.Warnings {
@@ -67,7 +70,7 @@ func runNode(ctx context.Context, cfg config.Config, report config.Report) error
 	reloaded := make(chan struct{})
 	go func() { // ends when the watcher is closed
 		defer close(reloaded)
-		reload(watcher, node, log)
+		reload(hup, watcher, node, log)
 	}()
 	err = node.Run(ctx)
 	watcher.Close()
@@ -76,10 +79,7 @@ func runNode(ctx context.Context, cfg config.Config, report config.Report) error
 }
 
 // reload applies changes of the configuration until the watcher ends.
-func reload(watcher *config.Watcher, node *system.System, log *slog.Logger) {
-	hup := make(chan os.Signal, 1)
-	signal.Notify(hup, syscall.SIGHUP)
-	defer signal.Stop(hup)
+func reload(hup <-chan os.Signal, watcher *config.Watcher, node *system.System, log *slog.Logger) {
 	for {
 		select {
 		case <-hup:

@@ -83,6 +83,7 @@ type Broker struct {
 	redact
 
 	connected chan struct{} // closed when Connect is done: no hook is called before
+	settingUp chan struct{} // capacity 1: held by the one EnsureStreams that is at work
 
 	mu      sync.Mutex
 	lastErr error                  // why there is no connection; nil while there is one
@@ -100,7 +101,7 @@ func Connect(ctx context.Context, o Options) (*Broker, error) {
 	if err := o.check(); err != nil {
 		return nil, err
 	}
-	b := &Broker{opts: o, log: o.Log, redact: newRedact(o), connected: make(chan struct{})}
+	b := &Broker{opts: o, log: o.Log, redact: newRedact(o), connected: make(chan struct{}), settingUp: make(chan struct{}, 1)}
 	defer close(b.connected)
 	options, err := b.natsOptions()
 	if err != nil {

@@ -65,6 +65,13 @@ const (
 // it, and never deleted; where NATS does not allow it, the error is a *StreamError. It is
 // idempotent, and to be called again whenever the server may have come back without the streams.
 func (b *Broker) EnsureStreams(ctx context.Context) error {
+	// One at a time: two at once would both make a new stream, and the second would take it for one that was lost.
+	select {
+	case b.settingUp <- struct{}{}:
+		defer func() { <-b.settingUp }()
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
 	for s := range messages.Stream(messages.Streams) {
 		made, err := b.ensure(ctx, b.wanted(s))
 		if err != nil {

@@ -2,7 +2,10 @@ package stream
 
 import (
 	"errors"
+	"fmt"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -49,6 +52,30 @@ func TestEnsureStreams_makes_the_contract_s_streams(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+func TestEnsureStreams_at_once_makes_each_stream_once_and_takes_none_for_lost(t *testing.T) {
+	made := make(chan string, 64)
+	b := connect(t, Options{Server: startEmbedded(t), Hooks: Hooks{Made: func(s messages.Stream, again bool) {
+		made <- fmt.Sprintf("%v again %t", s, again)
+	}}})
+	var callers sync.WaitGroup
+	for range 8 {
+		callers.Go(func() {
+			if err := b.EnsureStreams(t.Context()); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	callers.Wait()
+	close(made)
+	var got []string
+	for text := range made {
+		got = append(got, text)
+	}
+	if want := []string{"EVENTS again false", "COMMANDS again false"}; !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
 	}
 }
 

@@ -3,9 +3,11 @@ package config
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/viper"
 )
@@ -23,6 +25,9 @@ type Source struct {
 	Env []string
 	// Flags were given on the command line, in this order; they beat all.
 	Flags []Flag
+	// Checks are further rules by key, of packages that config does not know:
+	// each returns what is wrong with its key, or nil.
+	Checks map[string]func(Config) error
 }
 
 // Flag is one key set on the command line.
@@ -73,6 +78,7 @@ func Load(src Source) (Config, Report, error) {
 		return Config{}, report, err
 	}
 	tidy(&cfg)
+	followMaxAge(&cfg, report.Origin)
 	if cfg.Cluster.Node == "" {
 		cfg.Cluster.Node = hostName()
 		report.Origin["cluster.node"] = "the host's name"
@@ -84,6 +90,11 @@ func Load(src Source) (Config, Report, error) {
 		for _, p := range broken.Problems {
 			p.Source = report.Origin[p.Key]
 			found = append(found, p)
+		}
+	}
+	for _, key := range slices.Sorted(maps.Keys(src.Checks)) {
+		if err := src.Checks[key](cfg); err != nil {
+			found.add(key, report.Origin[key], "%v", err)
 		}
 	}
 	report.loaded = cfg
@@ -253,6 +264,16 @@ func tidy(c *Config) {
 		*names = slices.Clip(upper)
 		if len(upper) == 0 {
 			*names = nil
+		}
+	}
+}
+
+// followMaxAge lowers a window of duplicates that nobody chose to a max_age
+// that somebody did: NATS refuses a window above it.
+func followMaxAge(c *Config, origin map[string]string) {
+	for key, s := range map[string]*Stream{"streams.events.": &c.Streams.Events, "streams.commands.": &c.Streams.Commands} {
+		if _, chosen := origin[key+"duplicates"]; !chosen && s.MaxAge >= time.Second && s.Duplicates > s.MaxAge {
+			s.Duplicates = s.MaxAge
 		}
 	}
 }

@@ -104,15 +104,6 @@ func (e *Event) AppendEnvelope(dst []byte, id string) []byte {
 	return append(dst, '}')
 }
 
-// AppendOversize appends the envelope of an event that is too large for the broker: everything but
-// the data, of which only the size is told.
-func (e *Event) AppendOversize(dst []byte, id string) []byte {
-	dst = e.appendHead(dst, id)
-	dst = append(dst, `{"drover_oversize":`...)
-	dst = strconv.AppendInt(dst, int64(len(e.Data)), 10)
-	return append(dst, `}}`...)
-}
-
 func (e *Event) appendHead(dst []byte, id string) []byte {
 	dst = append(dst, `{"event_id":"`...)
 	dst = append(dst, id...)

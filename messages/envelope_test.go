@@ -56,14 +56,6 @@ func TestEnvelope_has_eight_fields_in_order_and_the_data_unchanged(t *testing.T)
 	}
 }
 
-func TestEnvelope_of_an_oversize_event_tells_the_size(t *testing.T) {
-	e := Event{Kind: KindOf([]byte("GUILD_CREATE")), Data: []byte(`{"id":"1"}`)}
-	got := string(e.AppendOversize(nil, "ID"))
-	if !strings.HasSuffix(got, `"data":{"drover_oversize":10}}`) || !json.Valid([]byte(got)) {
-		t.Errorf("got %s, want data of drover_oversize 10", got)
-	}
-}
-
 func TestEventID_is_a_version_8_uuid_of_session_and_sequence(t *testing.T) {
 	sum := sha256.Sum256([]byte("3f0c9a1e77:1337"))
 	sum[6], sum[8] = sum[6]&0x0f|0x80, sum[8]&0x3f|0x80

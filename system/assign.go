@@ -16,6 +16,7 @@ import (
 // How often Discord is asked. A failure is asked again soon, the limits of a running bot seldom: they change with
 // guild joins and with IDENTIFYs that others send.
 const (
+	askTimeout = 15 * time.Second // for one answer; a proxy may queue the call
 	askAgain   = time.Second
 	askCeiling = time.Minute
 	askLimits  = 30 * time.Minute
@@ -84,6 +85,8 @@ func (s *System) askUntilAnswered(ctx context.Context) (gateway.BotGateway, erro
 }
 
 func (s *System) ask(ctx context.Context) (gateway.BotGateway, error) {
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
 	return gateway.FetchBotGateway(ctx, gateway.RESTOptions{
 		APIURL: s.cfg.Discord.APIURL.Reveal(), Token: s.cfg.Discord.Token.Reveal(), UserAgent: s.userAgent(), HTTPClient: s.o.HTTP,
 	})
@@ -91,17 +94,21 @@ func (s *System) ask(ctx context.Context) (gateway.BotGateway, error) {
 
 // keepLimits refreshes the identify limits until ctx ends. Failures change nothing: the known limits stay.
 func (s *System) keepLimits(ctx context.Context, total int) {
-	every := time.NewTicker(askLimits)
-	defer every.Stop()
+	wait := askLimits
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-every.C:
+		case <-time.After(wait):
 		}
+		wait = askLimits
 		bot, err := s.ask(ctx)
 		if err != nil {
-			s.log.Warn("identify limits not refreshed", "err", err)
+			var later *gateway.RetryAfterError
+			if errors.As(err, &later) {
+				wait = max(wait, later.Wait)
+			}
+			s.log.Warn("identify limits not refreshed", "err", err, "wait", wait)
 			continue
 		}
 		s.permits.Update(limit(bot, total))

@@ -31,6 +31,7 @@ func TestNode_identifies_only_after_nats_was_reached(t *testing.T) {
 }
 
 func TestNode_loses_nothing_and_repeats_nothing_while_nats_restarts(t *testing.T) {
+	t.Parallel()
 	sim := startSim(t, gatewaysim.Options{Shards: 4, Guilds: 40, Record: true, Events: 8000})
 	n := startNode(t, sim, 4, nil)
 	n.awaitReady(time.Minute)
@@ -93,6 +94,7 @@ func TestNode_drains_so_that_sessions_can_be_resumed(t *testing.T) {
 }
 
 func TestNode_says_life_cycle_events_and_gaps(t *testing.T) {
+	t.Parallel()
 	sim := startSim(t, gatewaysim.Options{Shards: 1, Guilds: 3, Record: true})
 	n := startNode(t, sim, 1, nil)
 	n.awaitReady(time.Minute)

@@ -138,9 +138,12 @@ func TestConformance06_a_silent_peer_is_left_and_the_session_resumed_over_the_wi
 }
 
 func TestConformance10_a_blocked_publisher_never_stops_the_heartbeat(t *testing.T) {
+	t.Parallel()
 	const interval = 250 * time.Millisecond
 	sim := startSim(t, gatewaysim.Options{Record: true, Heartbeat: interval, HeartbeatGrace: 4})
-	n := startNode(t, sim, 1, func(c *config.Config) { c.Publish.Window = 16 })
+	n := startNode(t, sim, 1, func(c *config.Config) {
+		c.Publish.Window, c.Shutdown.Timeout = 16, 100*time.Millisecond // nothing is acknowledged in the end
+	})
 	n.awaitReady(30 * time.Second)
 	n.nats.Shutdown() // nothing is acknowledged from here on, so the window fills and the reader waits
 	sim.SetRate(500)
@@ -177,6 +180,7 @@ func TestConformance12_an_edge_that_says_no_hello_is_left(t *testing.T) {
 }
 
 func TestConformance14_a_ready_for_another_shard_is_not_served(t *testing.T) {
+	t.Parallel()
 	sim := startSim(t, gatewaysim.Options{Shards: 2, Guilds: 8, Record: true, MaxConcurrency: 16})
 	sim.NextReady(gatewaysim.ReadyFault{Shard: &[2]int{1, 4}}, gatewaysim.Limit{Count: 1})
 	n := startNode(t, sim, 2, nil)
@@ -213,6 +217,7 @@ func TestConformance25_a_drop_is_resumed_with_what_was_received(t *testing.T) {
 }
 
 func TestConformance27_a_drop_in_mid_replay_resumes_from_where_it_was(t *testing.T) {
+	t.Parallel()
 	sim := startSim(t, gatewaysim.Options{Guilds: 2, Record: true, ReplayBuffer: 3500})
 	n := startNode(t, sim, 1, nil)
 	n.awaitReady(30 * time.Second)
@@ -247,6 +252,7 @@ func TestConformance32_op_7_in_place_of_hello_redials_without_a_word(t *testing.
 }
 
 func TestConformance33_a_dead_resume_host_costs_no_session(t *testing.T) {
+	t.Parallel()
 	sim := startSim(t, gatewaysim.Options{Record: true})
 	n := startNode(t, sim, 1, func(c *config.Config) { c.NATS.URL = "none" })
 	n.awaitReady(30 * time.Second)

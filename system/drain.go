@@ -20,7 +20,7 @@ func (s *System) drain(running context.Context) error {
 	var cause *Error
 	wished := !errors.As(context.Cause(running), &cause)
 	s.log.Info("draining", "why", context.Cause(running), "timeout", s.cfg.Shutdown.Timeout)
-	s.waitingFor("the end: this node is draining")
+	s.waitingFor(draining)
 	s.tell(messages.Drain{})
 	select {
 	case <-s.drained:
@@ -34,7 +34,7 @@ func (s *System) drain(running context.Context) error {
 	case !wished:
 		return cause
 	case err != nil || left > 0:
-		return &Error{Code: exitFailure, Err: err, Text: fmt.Sprintf(
+		return &Error{Code: exitFailure, Text: fmt.Sprintf(
 			"stopped with %d events unacknowledged after %v; raise shutdown.timeout, or see why NATS does not acknowledge", left, s.cfg.Shutdown.Timeout)}
 	}
 	return nil

@@ -53,7 +53,7 @@ func refused(err error) *Error {
 func listening(err error) *Error {
 	var taken *web.ListenError
 	if errors.As(err, &taken) {
-		return &Error{Code: exitConfig, Err: err,
+		return &Error{Code: exitConfig, Err: taken.Err,
 			Text: fmt.Sprintf("http.addr: %s cannot be listened on; choose another with http.addr (HTTP_PORT), or stop what uses it", taken.Addr)}
 	}
 	return &Error{Code: exitFailure, Text: "http", Err: err}
@@ -63,13 +63,13 @@ func listening(err error) *Error {
 func embedding(err error) *Error {
 	var listen *stream.ListenError
 	if errors.As(err, &listen) {
-		return &Error{Code: exitConfig, Err: err,
+		return &Error{Code: exitConfig, Err: listen.Err,
 			Text: fmt.Sprintf("nats.embedded.listen: %s cannot be listened on; choose another address there, "+
 				"or set nats.url (NATS_URL) to use the server that runs already", listen.Addr)}
 	}
 	var store *stream.DataDirError
 	if errors.As(err, &store) {
-		return &Error{Code: exitConfig, Err: err,
+		return &Error{Code: exitConfig, Err: store.Err,
 			Text: fmt.Sprintf("nats.embedded.data_dir: %s cannot be used; choose a writable folder of its own", store.Dir)}
 	}
 	return &Error{Code: exitFailure, Text: "embedded NATS server", Err: err}

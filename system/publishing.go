@@ -52,6 +52,7 @@ func (s *System) openStream(ctx context.Context) error {
 			return embedding(err)
 		}
 		s.embedded, options.Server = embedded, embedded
+		s.log.Info("embedded nats server listening", "url", embedded.ClientURL())
 	}
 	broker, err := stream.Connect(ctx, options)
 	if err != nil {
@@ -66,6 +67,15 @@ func (s *System) openStream(ctx context.Context) error {
 		OnOversize: func(k *messages.Kind, shardID, _ int) { meters.Oversize(shardID, s.cfg.Pool.PoolOf(shardID), k) },
 	})
 	return nil
+}
+
+// EmbeddedURL is where workers reach the embedded NATS server, also where its port was to be any free one; empty on
+// an external NATS. Call it after Options.Ready was called.
+func (s *System) EmbeddedURL() string {
+	if s.embedded == nil {
+		return ""
+	}
+	return s.embedded.ClientURL()
 }
 
 func streamOptions(c config.Stream) stream.StreamOptions {

@@ -46,7 +46,11 @@ func (s *System) judge(status *messages.NodeStatus) {
 	if !status.NATSConnected {
 		missing = append(missing, s.natsReason())
 	}
-	if phase := *s.phase.Load(); phase != "" {
+	switch phase := *s.phase.Load(); phase {
+	case "":
+	case draining:
+		missing = append(missing, draining)
+	default:
 		missing = append(missing, "waiting for "+phase)
 	}
 	need := int(math.Ceil(float64(status.ShardsTotal) * s.cfg.Health.MinReady))

@@ -149,6 +149,9 @@ func (s *System) Reload(cfg config.Config) {
 	s.filter.Set(cfg.Events.Allow, cfg.Events.Deny)
 }
 
+// draining is the phase in which a node waits for nothing but its own end.
+const draining = "this node is draining"
+
 func (s *System) waitingFor(what string) { s.phase.Store(&what) }
 
 // startActors spawns the node's root actor with publisher and health. Pools follow with assign.

@@ -6,8 +6,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"drover/config"
-	"drover/system"
-	"drover/system/gateway"
 )
 
 func newConfigCommand() *cobra.Command {
@@ -36,10 +34,6 @@ once. It connects to nothing. Exit code 0: usable; 2: not.`,
 			warn(cmd, report)
 			if err != nil {
 				return err
-			}
-			// config does not know Discord's names; a node refuses wrong ones too.
-			if _, err := gateway.ParseIntents(cfg.Discord.Intents); err != nil {
-				return &system.Error{Code: exitUsage, Text: "discord.intents (" + report.Origin["discord.intents"] + ")", Err: err}
 			}
 			from := "defaults, environment and flags; there is no file"
 			if report.File != "" {

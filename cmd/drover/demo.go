@@ -148,7 +148,7 @@ func (d *demo) run(ctx context.Context, log *slog.Logger, live bool) error {
 	})
 	select {
 	case addr := <-listening:
-		d.page, d.nats = pageURL(addr), "nats://"+d.cfg.NATS.Embedded.Listen
+		d.page, d.nats = pageURL(addr), node.EmbeddedURL()
 		owned.Go(func() { d.consume(ctx, log) })
 		if !d.calm {
 			owned.Go(func() { d.trouble(ctx) })

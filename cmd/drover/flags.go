@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"drover/config"
+	"drover/system/gateway"
 )
 
 // sourceFlags are the flags that say where a configuration comes from. The zero
@@ -33,7 +34,15 @@ func (s *sourceFlags) add(cmd *cobra.Command) {
 
 // source is where the configuration comes from, with the process's environment.
 func (s *sourceFlags) source() config.Source {
-	return config.Source{File: s.file, Env: os.Environ(), Flags: s.flags}
+	return config.Source{File: s.file, Env: os.Environ(), Flags: s.flags, Checks: checks}
+}
+
+// checks are the rules that config cannot know: the names of Discord's intents.
+var checks = map[string]func(config.Config) error{
+	"discord.intents": func(c config.Config) error {
+		_, err := gateway.ParseIntents(c.Discord.Intents)
+		return err
+	},
 }
 
 // load reads the configuration that the flags describe.

@@ -168,12 +168,21 @@ func (p *Permits) Budget() messages.Budget {
 	b := messages.Budget{
 		Total: p.limit.Total, Remaining: p.remaining, ResetAt: p.resetAt, MaxConcurrency: p.limit.MaxConcurrency,
 	}
-	longest := 0
 	for _, k := range p.keys {
-		b.Waiting += len(k.waiting)
-		longest = max(longest, len(k.waiting))
+		n := len(k.waiting)
+		if n == 0 {
+			continue
+		}
+		b.Waiting += n
+		free := k.freeAt // of the key's next IDENTIFY; one whose outcome is open takes its whole spacing
+		if k.held != nil {
+			free = time.Now().Add(Spacing)
+			if !k.held.written.IsZero() {
+				free = k.held.written.Add(Spacing)
+			}
+		}
+		b.ETA = max(b.ETA, max(time.Until(free), 0)+time.Duration(n-1)*Spacing)
 	}
-	b.ETA = time.Duration(longest) * Spacing
 	return b
 }
 

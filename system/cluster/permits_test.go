@@ -220,6 +220,36 @@ func TestPermits_follow_a_new_max_concurrency(t *testing.T) {
 	})
 }
 
+func TestPermits_tell_an_ETA_that_counts_down(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newTestPermits(Limit{Total: 1000, Remaining: 1000, ResetAfter: time.Hour, MaxConcurrency: 1, Shards: 4})
+		first, _ := p.Acquire(t.Context(), 0, false)
+		first.Spent()
+		first.Done()
+		var waiting sync.WaitGroup
+		for id := 1; id < 4; id++ {
+			waiting.Go(func() {
+				if permit, err := p.Acquire(t.Context(), id, false); err == nil {
+					permit.Spent()
+					permit.Done()
+				}
+			})
+		}
+		synctest.Wait()
+		if got, want := p.Budget().ETA, 3*Spacing; got != want {
+			t.Errorf("three wait: got an ETA of %v, want %v", got, want)
+		}
+		<-time.After(2 * time.Second)
+		if got, want := p.Budget().ETA, 3*Spacing-2*time.Second; got != want {
+			t.Errorf("2s later: got an ETA of %v, want %v", got, want)
+		}
+		waiting.Wait()
+		if got := p.Budget(); got.ETA != 0 || got.Waiting != 0 {
+			t.Errorf("nobody waits: got %v for %d, want none", got.ETA, got.Waiting)
+		}
+	})
+}
+
 func TestPermits_a_caller_that_gives_up_leaves_its_place(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newTestPermits(Limit{Total: 1000, Remaining: 1000, ResetAfter: time.Hour, MaxConcurrency: 1, Shards: 3})

@@ -116,7 +116,7 @@ func (c *Conn) Read() ([]byte, error) {
 		}
 		payload, err := c.inflate.Inflate(message)
 		if err != nil {
-			return nil, c.ended(err)
+			return nil, c.ended(fmt.Errorf("%w: %w", ErrInflate, err))
 		}
 		if payload != nil {
 			return payload, nil
@@ -141,6 +141,9 @@ func (c *Conn) ended(err error) error {
 	}
 	return err
 }
+
+// ErrInflate says that the peer's compression cannot be undone: the connection is over, the session is not.
+var ErrInflate = errors.New("gateway: corrupt compression")
 
 // errBroken marks errors of the transport, in contrast to what the peer sent.
 var errBroken = errors.New("gateway: connection lost")
@@ -174,6 +177,9 @@ func (c *Conn) message() (op ws.OpCode, _ []byte, _ error) {
 		if c.closing.Load() {
 			if _, err := io.CopyN(io.Discard, c.in, h.Length); err != nil {
 				return 0, nil, fmt.Errorf("%w: %w", errBroken, err)
+			}
+			if h.Fin {
+				op, c.frame = 0, c.frame[:0]
 			}
 			continue
 		}
@@ -238,6 +244,9 @@ func (c *Conn) control(h ws.Header) error {
 	}
 	switch h.OpCode {
 	case ws.OpPing:
+		if c.closing.Load() {
+			return nil // nothing follows a close frame; the peer's is still to come
+		}
 		return c.writeFrame(ws.NewPongFrame(payload))
 	case ws.OpClose:
 		code, reason := ws.ParseCloseFrameData(payload)

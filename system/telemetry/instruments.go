@@ -94,10 +94,8 @@ const (
 	ErrInflate         = "inflate"          // corrupt compression
 	ErrTooBig          = "too_big"          // a frame beyond the limits
 	ErrScan            = "scan"             // a frame that is no gateway payload
-	ErrSequence        = "sequence"         // sequence numbers that make no sense
 	ErrConnection      = "connection"       // lost without a close frame
 	ErrREST            = "rest"             // GET /gateway/bot
-	ErrBudget          = "budget"           // no IDENTIFY left today
 	ErrPublish         = "publish"          // a publish failed or was not acknowledged
 	ErrNATS            = "nats"             // the connection to NATS, or its streams
 	ErrPanic           = "panic"            // a panic in an actor, contained
@@ -106,7 +104,7 @@ const (
 
 var errorTypes = []string{
 	ErrDial, ErrHelloTimeout, ErrIdentifyTimeout, ErrResumeTimeout, ErrZombie, ErrInvalidSession, ErrInflate, ErrTooBig,
-	ErrScan, ErrSequence, ErrConnection, ErrREST, ErrBudget, ErrPublish, ErrNATS, ErrPanic, ErrOther,
+	ErrScan, ErrConnection, ErrREST, ErrPublish, ErrNATS, ErrPanic, ErrOther,
 }
 
 // CloseType is the error_type of a close code: close_4000 and so on for the codes of the WebSocket

@@ -146,6 +146,8 @@ func scrub(groups []string, a slog.Attr) slog.Attr {
 			return a // whether there is one is no secret
 		}
 		a.Value = slog.StringValue(redacted)
+	case a.Value.Kind() == slog.KindDuration: // 1.5s, where the JSON handler would write nanoseconds without a unit
+		a.Value = slog.StringValue(a.Value.Duration().String())
 	case a.Value.Kind() == slog.KindString:
 		a.Value = slog.StringValue(scrubString(a.Value.String()))
 	case a.Value.Kind() == slog.KindAny:

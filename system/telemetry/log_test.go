@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 )
 
 // The secrets of these tests. botToken has the form of Discord's, but is none.
@@ -220,5 +221,14 @@ func TestRedactor_tells_the_length_that_it_was_given(t *testing.T) {
 	}
 	if out.String() != "a [redacted] b [redacted]\n" {
 		t.Errorf("got %q", out.String())
+	}
+}
+
+func TestLogger_writes_durations_with_their_unit(t *testing.T) {
+	var out bytes.Buffer
+	log, _ := NewLogger(&out, "json", "info")
+	log.Info("waited", "wait", 1500*time.Millisecond)
+	if !strings.Contains(out.String(), `"wait":"1.5s"`) {
+		t.Errorf("got %s, want wait 1.5s", out.String())
 	}
 }

@@ -1,0 +1,36 @@
+package config
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestLoad_reports_the_checks_of_others_along_with_its_own(t *testing.T) {
+	_, _, err := Load(Source{
+		Dirs:   []string{},
+		Env:    []string{"DISCORD_INTENTS=NONS", "DROVER_POOL_SIZE=0"},
+		Checks: map[string]func(Config) error{"discord.intents": func(c Config) error { return errors.New("no such intent: " + c.Discord.Intents[0]) }},
+	})
+	var broken *Error
+	if !errors.As(err, &broken) || len(broken.Problems) != 2 {
+		t.Fatalf("got %v, want two problems at once", err)
+	}
+	for _, want := range []string{"discord.intents: no such intent: NONS [DISCORD_INTENTS]", "pool.size: 0"} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("got %q, want it to say %q", err, want)
+		}
+	}
+}
+
+func TestLoad_takes_the_window_of_duplicates_along_with_a_shorter_max_age(t *testing.T) {
+	cfg, _, err := Load(Source{Dirs: []string{}, Env: []string{"DROVER_STREAMS_COMMANDS_MAX_AGE=30s"}})
+	if err != nil || cfg.Streams.Commands.Duplicates != 30*time.Second {
+		t.Errorf("got %v and error %v, want 30s", cfg.Streams.Commands.Duplicates, err)
+	}
+	_, _, err = Load(Source{Dirs: []string{}, Env: []string{"DROVER_STREAMS_COMMANDS_MAX_AGE=30s", "DROVER_STREAMS_COMMANDS_DUPLICATES=45s"}})
+	if err == nil || !strings.Contains(err.Error(), "streams.commands.duplicates: 45s is above max_age (30s)") {
+		t.Errorf("chosen above max_age: got %v, want it refused", err)
+	}
+}

@@ -34,3 +34,15 @@ func TestLoad_takes_the_window_of_duplicates_along_with_a_shorter_max_age(t *tes
 		t.Errorf("chosen above max_age: got %v, want it refused", err)
 	}
 }
+
+func TestValidate_takes_an_empty_list_of_intents_for_a_mistake(t *testing.T) {
+	cfg := Default()
+	cfg.Discord.Intents = nil
+	if err := cfg.Validate(); err == nil || !strings.Contains(err.Error(), "discord.intents: the list is empty") {
+		t.Errorf("got %v, want it named", err)
+	}
+	cfg.Discord.Intents = []string{"0"}
+	if err := cfg.Validate(); err != nil {
+		t.Errorf("0: got %v, want it to pass: it says what it means", err)
+	}
+}

@@ -79,6 +79,9 @@ func (d Discord) validate(ps *problems) {
 	case u.RawQuery != "" || u.Fragment != "":
 		ps.add("discord.api_url", "", "the value has a query or a fragment: end it after the path, as in https://discord.com/api/v10")
 	}
+	if len(d.Intents) == 0 {
+		ps.add("discord.intents", "", "the list is empty, so Discord would send hardly anything: name at least GUILDS, or write 0 if you mean none")
+	}
 	for _, name := range d.Intents {
 		if strings.TrimSpace(name) == "" {
 			ps.add("discord.intents", "", "an entry is empty: remove it")

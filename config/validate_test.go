@@ -38,7 +38,6 @@ func TestValidate(t *testing.T) {
 			[]string{"discord.api_url: the value has a query or a fragment: end it after the path, as in https://discord.com/api/v10"}},
 		{"intents_empty_entry", func(c *Config) { c.Discord.Intents = []string{""} },
 			[]string{"discord.intents: an entry is empty: remove it"}},
-		{"no_intents", func(c *Config) { c.Discord.Intents = nil }, nil},
 		{"compress", func(c *Config) { c.Discord.Compress = "gzip" },
 			[]string{`discord.compress: "gzip" is not one of its words: write zstd-stream, zlib-stream or none`}},
 		{"pool_size_zero", func(c *Config) { c.Pool.Size = 0 },

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"strings"
@@ -212,5 +213,18 @@ func TestNode_without_nats_logs_events_and_is_ready(t *testing.T) {
 	await(t, 20*time.Second, "events", func() (bool, string) { return n.Traffic().Routed > 20, "" })
 	if _, body := n.get("/ready"); !strings.Contains(body, `"nats_connected":true`) {
 		t.Errorf("/ready: got %s, want nats_connected true", body)
+	}
+}
+
+func TestNew_warns_of_allowed_events_that_the_intents_do_not_bring(t *testing.T) {
+	sim := startSim(t, gatewaysim.Options{})
+	cfg := nodeConfig(sim, "none", 1)
+	cfg.Events.Allow = []string{"GUILD_CREATE", "MESSAGE_CREATE", "INTERACTION_CREATE"}
+	log := &lockedBuffer{}
+	if _, err := system.New(cfg, system.Options{Log: slog.New(slog.NewTextHandler(log, nil))}); err != nil {
+		t.Fatal(err)
+	}
+	if got := log.String(); !strings.Contains(got, "event=MESSAGE_CREATE") || !strings.Contains(got, "GUILD_MESSAGES") || strings.Count(got, "\n") != 1 {
+		t.Errorf("got %q, want one warning that names MESSAGE_CREATE and GUILD_MESSAGES", got)
 	}
 }

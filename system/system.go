@@ -81,6 +81,7 @@ func New(cfg config.Config, o Options) (*System, error) {
 		filter: &actors.Filter{}, refusal: make(chan error, 1), drained: make(chan struct{}),
 	}
 	s.filter.Set(cfg.Events.Allow, cfg.Events.Deny)
+	s.warnOfSilence(cfg.Events.Allow)
 	s.waitingFor("NATS")
 	s.permits = cluster.NewPermits(cluster.Limit{MaxConcurrency: 1}, o.Log)
 	s.telemetry, err = telemetry.New(telemetry.Options{
@@ -141,12 +142,23 @@ func (s *System) Run(ctx context.Context) error {
 	return s.drain(running)
 }
 
+// warnOfSilence names allowed events that Discord will never send with the intents that are asked for.
+func (s *System) warnOfSilence(allow []string) {
+	for _, name := range allow {
+		if needs := gateway.IntentsOf(name); needs != 0 && needs&s.intents == 0 {
+			s.log.Warn("events.allow names an event that needs another intent", "event", name,
+				"discord_intents", s.intents.Names(), "needs_one_of", needs.Names())
+		}
+	}
+}
+
 // Reload takes over what may change while the node runs: log level and event filter.
 func (s *System) Reload(cfg config.Config) {
 	if s.o.Level != nil {
 		_ = s.o.Level.UnmarshalText([]byte(cfg.Log.Level)) // validated
 	}
 	s.filter.Set(cfg.Events.Allow, cfg.Events.Deny)
+	s.warnOfSilence(cfg.Events.Allow)
 }
 
 // draining is the phase in which a node waits for nothing but its own end.

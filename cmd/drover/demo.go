@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"os"
+	"strings"
 	"sync"
 	"time"
 
@@ -110,6 +111,9 @@ func runDemo(ctx context.Context, f demoFlags) error {
 	}
 	defer sim.Close()
 
+	if f.shards < 1 {
+		return &system.Error{Code: exitUsage, Text: fmt.Sprintf("--shards is %d: write 1 or more", f.shards)}
+	}
 	cfg, err := f.config(dir, sim.APIURL())
 	if err != nil {
 		return err
@@ -163,9 +167,19 @@ func (d *demo) run(ctx context.Context, log *slog.Logger, live bool) error {
 	end(nil)
 	owned.Wait()
 	if d.nodes != nil {
-		return d.nodes
+		return advise(d.nodes)
 	}
 	d.farewell()
+	return err
+}
+
+// advise names the demo's own flag for an address that is taken: it reads no variables.
+func advise(err error) error {
+	for key, flag := range map[string]string{"http.addr": "--http-addr", "nats.embedded.listen": "--nats-listen"} {
+		if failed := (*system.Error)(nil); errors.As(err, &failed) && strings.HasPrefix(failed.Text, key+":") {
+			return &system.Error{Code: failed.Code, Text: fmt.Sprintf("%v (of a demo: %s)", err, flag)}
+		}
+	}
 	return err
 }
 

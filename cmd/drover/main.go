@@ -54,7 +54,7 @@ func newRootCommand() *cobra.Command {
 		Use:   "drover",
 		Short: "Herds the gateway sessions of a Discord bot and publishes their events to NATS JetStream",
 		Long: `drover herds the gateway sessions (shards) of a Discord bot and publishes their events to NATS
-JetStream, so that workers in any language can read them: nothing lost, nothing twice, in order.
+JetStream, so that workers in any language can read them, in order and without a connection to Discord.
 
 Three commands to start with:
 

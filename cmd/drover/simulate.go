@@ -93,7 +93,7 @@ func (s *simulation) run(ctx context.Context, stderr io.Writer) error {
 	}
 	s.server = gatewaysim.New(s.world)
 	if err := s.server.StartOn(s.listen, resume); err != nil {
-		return &system.Error{Code: exitFailure, Text: "simulate", Err: listenAdvice(err)}
+		return &system.Error{Code: exitUsage, Text: "simulate", Err: listenAdvice(err)}
 	}
 	defer s.server.Close()
 	s.greet()

@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -18,6 +19,7 @@ import (
 	"golang.org/x/term"
 
 	"drover/config"
+	"drover/system"
 	"drover/system/stream"
 )
 
@@ -81,8 +83,28 @@ is not there yet, the server or the streams, and ends on Ctrl-C.`,
 	return cmd
 }
 
+// check refuses flags that could never match anything.
+func (t *tail) check() error {
+	usage := func(format string, args ...any) error {
+		return &system.Error{Code: exitUsage, Text: fmt.Sprintf(format, args...)}
+	}
+	if t.filter.ShardID != nil && t.shard < 0 {
+		return usage("--shard is %d: write a shard's id, 0 or more", t.shard)
+	}
+	if _, err := strconv.ParseUint(t.filter.GuildID, 10, 64); t.filter.GuildID != "" && err != nil {
+		return usage("--guild is %q: write a guild's id, decimal digits", t.filter.GuildID)
+	}
+	if t.since < 0 {
+		return usage("--since is %v: write how long ago, like 5m", t.since)
+	}
+	return nil
+}
+
 // run follows until ctx ends, which is no error.
 func (t *tail) run(ctx context.Context) error {
+	if err := t.check(); err != nil {
+		return err
+	}
 	cfg, _, err := t.sources.load()
 	if err != nil {
 		return err
@@ -120,7 +142,7 @@ func tailOptions(cfg config.Config) (stream.Options, error) {
 	}
 	switch o.URL {
 	case "none":
-		return o, errors.New("tail: nats.url is none, so there are no streams: give a server with --nats")
+		return o, &system.Error{Code: exitUsage, Text: "nats.url is none, so there are no streams: give a server with --nats"}
 	case "":
 		host, port, err := net.SplitHostPort(n.Embedded.Listen)
 		if err != nil {

@@ -145,8 +145,8 @@ func TestCLI_config_check_says_what_it_read(t *testing.T) {
 
 func TestCLI_config_check_knows_intents(t *testing.T) {
 	_, stderr, code := drover(t, []string{"DISCORD_INTENTS=GUILDS,GILD_MEMBERS"}, "config", "check")
-	if code != 2 || !strings.Contains(stderr, "DISCORD_INTENTS") || !strings.Contains(stderr, "GUILD_MEMBERS") || strings.Count(stderr, "\n") != 1 {
-		t.Errorf("got exit code %d and %q, want 2 and one line with the variable and the right name", code, stderr)
+	if code != 2 || !strings.Contains(stderr, "DISCORD_INTENTS") || !strings.Contains(stderr, "GUILD_MEMBERS") || strings.Count(stderr, "\n") != 2 {
+		t.Errorf("got exit code %d and %q, want 2 and one problem with the variable and the right name", code, stderr)
 	}
 }
 

@@ -69,8 +69,8 @@ func TestSimulate_names_the_flag_of_a_taken_port(t *testing.T) {
 		var stderr bytes.Buffer
 		code := execute(t.Context(), args, io.Discard, &stderr)
 		want := fmt.Sprintf("drover: simulate: %s is in use by another process: choose another address with %s\n", taken.Addr(), flag)
-		if code != 1 || stderr.String() != want {
-			t.Errorf("got %d %q, want 1 %q", code, &stderr, want)
+		if code != 2 || stderr.String() != want {
+			t.Errorf("got %d %q, want 2 %q", code, &stderr, want)
 		}
 	}
 }

@@ -2,6 +2,7 @@ package actors
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"drover/messages"
@@ -54,9 +55,17 @@ func (s *shard) send(e gateway.Send) {
 		return // lost in the meantime; its message is in the mailbox
 	}
 	if err := s.conn.Write(e.Payload); err != nil {
-		s.root.Send(s.self, lost{generation(s.carried.generation), err})
+		// The peer's close frame may wait to be read, and it says more. The reader has until Close drops the
+		// socket; its message makes this one stale.
+		s.conn.Close(4000, "write failed")
+		self, root, number := s.self, s.root, generation(s.carried.generation)
+		time.AfterFunc(lastWords, func() { root.Send(self, lost{number, err}) })
 	}
 }
+
+// lastWords is how long the reader of a broken connection has to find out why. More than the second after
+// which Conn.Close drops the socket; a reader that waits for room in the window says nothing in time.
+const lastWords = 1500 * time.Millisecond
 
 // wake sets the one timer of the session machine. A zero time means that it waits for nothing.
 func (s *shard) wake(at time.Time) {
@@ -80,10 +89,7 @@ func (s *shard) wantPermit() {
 		if err != nil {
 			return // only ctx's cause: the connection is gone
 		}
-		if ctx.Err() != nil {
-			permit.Done()
-			return
-		}
+		context.AfterFunc(ctx, permit.Done) // even where the shard has stopped, and its messages vanish
 		root.Send(self, granted{number, permit})
 	}()
 }
@@ -112,10 +118,8 @@ func (s *shard) connect(e gateway.Connect) {
 	self, root := s.self, s.root
 	go func() {
 		conn, err := dial(ctx, e.URL)
-		if conn != nil && ctx.Err() != nil {
-			conn.Close(4000, "replaced")
-			drainConn(conn)
-			return
+		if conn != nil { // even where the shard has stopped, and its messages vanish
+			context.AfterFunc(ctx, func() { conn.Close(4000, "replaced") })
 		}
 		root.Send(self, dialed{number, conn, err})
 	}()
@@ -132,43 +136,34 @@ func (s *shard) up(e gateway.Up) {
 	}
 	s.Log.Info("shard ready", "shard_id", s.ID, "pool_id", s.Pool, "how", how, "took", e.Took,
 		"session", messages.ShortSession(c.memory.Resume.SessionID), "seq", c.memory.Resume.Seq)
-	if !e.Resumed && c.gap != nil {
-		gap := *c.gap
-		gap.To = time.Now().UnixMilli()
-		c.gap = nil
-		s.Meters.Gap(s.ID, s.Pool)
-		s.lifeCycle(func(l *messages.LifeCycle) { l.Gap = &gap })
+	if !e.Resumed {
+		loading := gateway.BeginLoading(time.Now(), c.tracker.Pending())
+		s.loading = &loading
 	}
 	s.report("ready (" + how + ")")
 }
 
-func (s *shard) down(e gateway.Down) {
-	if s.status.State == messages.Resuming {
-		outcome := telemetry.Failed
-		if e.Next == gateway.NextIdentify {
-			outcome = telemetry.Invalid
-		}
-		s.Meters.Resume(s.ID, s.Pool, outcome)
+// loaded tells when a new session's guilds have come, or when waiting for the rest makes no sense.
+func (s *shard) loaded() {
+	pending := s.carried.tracker.Pending()
+	if s.loading == nil || !s.loading.Done(time.Now(), pending) {
+		return
 	}
-	if e.Reason != gateway.DownDrain && e.Reason != gateway.DownEnd && e.Reason != gateway.DownReconnect {
-		s.Meters.Error(s.ID, s.Pool, errorType(e))
+	s.loading = nil
+	s.Log.Info("guilds loaded", "shard_id", s.ID, "pool_id", s.Pool, "guilds", s.carried.tracker.Guilds(), "missing", pending)
+	if pending > 0 {
+		s.report(fmt.Sprintf("%d guilds of READY did not load", pending))
 	}
-	s.status.LastError, s.carried.lastError = e.Reason, e.Reason
-	s.Log.Info("shard down", "shard_id", s.ID, "pool_id", s.Pool, "close_code", e.CloseCode, "reason", e.Reason, "next", e.Next)
-	if e.Reason == gateway.DownDial {
-		return // it is down since long, and an outage of the gateway would fill the stream
-	}
-	s.lifeCycle(func(l *messages.LifeCycle) {
-		l.Down = &messages.DownData{Reason: e.Reason, CloseCode: e.CloseCode, Next: e.Next}
-	})
-	s.report("down: " + e.Reason)
 }
 
-// gap remembers a lost session; it is declared when the next one begins and its end is known.
+// gap remembers a lost session; the read goroutine declares it when the next one begins, so that its end is known.
 func (s *shard) gap(e gateway.Gap) {
 	s.carried.lost = e.Session
 	if s.carried.gap != nil {
 		return // still the same gap: it began with the first session that was lost
+	}
+	if e.From.IsZero() {
+		e.From = time.Now()
 	}
 	s.carried.gap = &messages.GapData{
 		Reason: e.Reason, Session: messages.ShortSession(e.Session),
@@ -208,25 +203,4 @@ func (s *shard) report(note string) {
 	}
 	s.status = next
 	s.root.Send(s.Health, messages.ShardChanged{Status: next, Note: note})
-}
-
-// errorType is the bounded metric label of a lost connection.
-func errorType(e gateway.Down) string {
-	switch e.Reason {
-	case gateway.DownClosed:
-		return telemetry.CloseType(e.CloseCode)
-	case gateway.DownDial:
-		return telemetry.ErrDial
-	case gateway.DownInvalid:
-		return telemetry.ErrInvalidSession
-	case gateway.DownZombie, gateway.DownClockJump:
-		return telemetry.ErrZombie
-	case gateway.DownHelloTimeout:
-		return telemetry.ErrHelloTimeout
-	case gateway.DownReadyTimeout:
-		return telemetry.ErrIdentifyTimeout
-	case gateway.DownResumedTimeout:
-		return telemetry.ErrResumeTimeout
-	}
-	return telemetry.ErrConnection
 }

@@ -14,7 +14,7 @@ import (
 // changes by the event (sequence numbers, guilds) it reads from the shards' atomics.
 type health struct {
 	*Options
-	shards  map[int]*known
+	shards  map[int]*known    // survives a restart, which only a bug can cause: shards tell of themselves once
 	notices []messages.Notice // oldest first
 	broker  bool
 }
@@ -27,7 +27,7 @@ type known struct {
 // maxNotices bounds the history on the status page.
 const maxNotices = 100
 
-func newHealth(o *Options) *health { return &health{Options: o, shards: map[int]*known{}} }
+func newHealth(o *Options, shards map[int]*known) *health { return &health{Options: o, shards: shards} }
 
 // Receive implements actor.Actor.
 func (h *health) Receive(ctx actor.Context) {
@@ -72,8 +72,10 @@ func (h *health) halted(m messages.ShardHalted) {
 }
 
 func (h *health) brokerUp() {
-	h.broker = true
-	h.note(-1, "NATS connected")
+	if !h.broker {
+		h.broker = true
+		h.note(-1, "NATS connected")
+	}
 }
 
 func (h *health) brokerDown() {

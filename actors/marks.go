@@ -36,10 +36,14 @@ func newMarks(seq int64) *marks {
 	return m
 }
 
-// sent records that seq is about to be handed to the window.
+// sent records that seq is about to be handed to the window. Once more for the newest changes nothing: a panic
+// kept it from being told whether the window took it.
 func (m *marks) sent(seq int64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if n := len(m.open); n > m.head && m.open[n-1].seq == seq {
+		return
+	}
 	if m.head > 64 && m.head > len(m.open)/2 { // move what is in flight to the front of its array
 		m.open = m.open[:copy(m.open, m.open[m.head:])]
 		m.head = 0

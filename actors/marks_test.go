@@ -31,6 +31,11 @@ func TestMarks_follow_the_oldest_that_is_open_in_any_order_of_acks(t *testing.T)
 				m.sent(seq + 1)
 				m.unsent(seq + 1)
 			},
+			"sent again after a panic": func(t *rapid.T) {
+				if open[seq] {
+					m.sent(seq)
+				}
+			},
 			"skip": func(t *rapid.T) {
 				seq++
 				m.skip(seq)

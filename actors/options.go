@@ -57,7 +57,9 @@ type Identifier interface {
 // Permit is the right to write one IDENTIFY.
 type Permit interface {
 	Spent() // IDENTIFY is being written now
-	Done()  // its outcome is known, or it was not written: the next one may follow
+	// Done says that its outcome is known, or that it was not written: the next one may follow. Further
+	// calls do nothing.
+	Done()
 }
 
 // Spawn starts the root actor and with it the node's publisher and health. Send it messages.Assign for each

@@ -23,7 +23,6 @@ type pool struct {
 	parent   *actor.PID
 	shards   map[int]*actor.PID
 	ids      map[string]int // actor id → shard id
-	halted   map[int]bool
 	draining bool
 }
 
@@ -48,18 +47,25 @@ func (p *pool) Receive(ctx actor.Context) {
 
 func (p *pool) start(ctx actor.Context) {
 	p.root, p.self, p.parent = ctx.ActorSystem().Root, ctx.Self(), ctx.Parent()
-	p.shards, p.ids, p.halted = map[int]*actor.PID{}, map[string]int{}, map[int]bool{}
+	p.shards, p.ids = map[int]*actor.PID{}, map[string]int{}
 	var fresh []int
 	for _, id := range p.assign.Shards {
 		if p.kept[id] == nil {
 			p.kept[id] = newCarried()
 		}
-		if p.kept[id].memory.Resume.SessionID == "" {
+		if c := p.kept[id]; c.halted == nil && c.memory.Resume.SessionID == "" {
 			fresh = append(fresh, id)
 		}
 	}
 	p.Permits.Announce(fresh...)
 	for _, id := range p.assign.Shards {
+		c := p.kept[id]
+		// Before the shard can say anything of itself.
+		ctx.Send(p.health, messages.ShardStarted{Pool: p.assign.Pool, ShardID: id, Live: c})
+		if c.halted != nil {
+			ctx.Send(p.health, messages.ShardHalted{Pool: p.assign.Pool, ShardID: id, Err: c.halted})
+			continue
+		}
 		p.spawn(ctx, id)
 	}
 }
@@ -77,7 +83,6 @@ func (p *pool) spawn(ctx actor.Context, id int) {
 		panic(fmt.Errorf("spawn shard %d: %w", id, err)) // a name given twice: a bug of Assign's sender
 	}
 	p.shards[id], p.ids[pid.Id] = pid, id
-	ctx.Send(p.health, messages.ShardStarted{Pool: p.assign.Pool, ShardID: id, Live: c})
 }
 
 // HandleFailure implements actor.SupervisorStrategy. It runs on the pool's own goroutine.
@@ -107,7 +112,7 @@ func (p *pool) HandleFailure(_ *actor.ActorSystem, sup actor.Supervisor, child *
 // halt reports before it stops, so that everybody knows the cause before the shard is gone.
 func (p *pool) halt(sup actor.Supervisor, child *actor.PID, id int, err error) {
 	p.Log.Error("shard refused for good", "shard_id", id, "pool_id", p.assign.Pool, "err", err)
-	p.halted[id] = true
+	p.kept[id].halted = err
 	halted := messages.ShardHalted{Pool: p.assign.Pool, ShardID: id, Err: err}
 	p.root.Send(p.health, halted)
 	p.root.Send(p.parent, halted)
@@ -126,7 +131,7 @@ func (p *pool) restart(sup actor.Supervisor, child *actor.PID, id int, stats *ac
 	if v == bug || stats.FailureCount() >= loudFailures {
 		log = p.Log.Error
 	}
-	log("shard restarts", "shard_id", id, "pool_id", p.assign.Pool, "cause", v.String(),
+	log("shard restarts", "shard_id", id, "pool_id", p.assign.Pool, "verdict", v.String(),
 		"failures", stats.FailureCount(), "restarts", p.kept[id].restarts, "err", err)
 	sup.RestartChildren(child)
 }
@@ -137,7 +142,7 @@ func (p *pool) drain(ctx actor.Context) {
 	}
 	p.draining = true
 	for id, pid := range p.shards {
-		if p.halted[id] {
+		if p.kept[id].halted != nil {
 			delete(p.shards, id)
 			continue
 		}

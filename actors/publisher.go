@@ -15,14 +15,20 @@ import (
 // the window and never through this mailbox.
 type publisher struct {
 	*Options
+	kept *publishing
 
-	ctx      context.Context // of this incarnation's goroutines
-	cancel   context.CancelFunc
-	replay   context.CancelFunc // of the replay in progress; nil: none
-	up       bool
-	outbox   chan messages.LifeCycle
-	draining bool          // outbox is closed
-	herald   chan struct{} // closed when the outbox's goroutine has ended
+	ctx    context.Context // of this incarnation's replays
+	cancel context.CancelFunc
+	replay context.CancelFunc // of the replay in progress; nil: none
+}
+
+// publishing is what survives a restart of the publisher, which only a bug in it can cause.
+type publishing struct {
+	up       bool                    // NATS is connected
+	outbox   chan messages.LifeCycle // nil before the first start and after the stop
+	draining bool                    // outbox is closed
+	cancel   context.CancelFunc      // ends the outbox's goroutine early
+	herald   chan struct{}           // closed when that has ended
 }
 
 // replayed ends a replay; err is the context's, or nil.
@@ -34,7 +40,7 @@ type replayed struct {
 // outboxSize bounds life-cycle events that wait for room in the window: some per shard of a large node.
 const outboxSize = 4096
 
-func newPublisher(o *Options) *publisher { return &publisher{Options: o} }
+func newPublisher(o *Options, k *publishing) *publisher { return &publisher{Options: o, kept: k} }
 
 // Receive implements actor.Actor.
 func (p *publisher) Receive(ctx actor.Context) {
@@ -53,45 +59,59 @@ func (p *publisher) Receive(ctx actor.Context) {
 		p.lifeCycle(m)
 	case messages.Drain:
 		p.drain()
-	case *actor.Restarting, *actor.Stopping:
+	case *actor.Restarting:
+		p.cancel()
+	case *actor.Stopping:
 		p.stop()
 	}
 }
 
 func (p *publisher) start(ctx actor.Context) {
 	p.ctx, p.cancel = context.WithCancel(context.Background())
-	p.outbox, p.herald = make(chan messages.LifeCycle, outboxSize), make(chan struct{})
-	outbox, herald, run := p.outbox, p.herald, p.ctx
-	parent, root := ctx.Parent(), ctx.ActorSystem().Root
-	// Ends when drain closes the outbox, or with run; stop waits for it.
+	if p.kept.outbox == nil {
+		p.open(ctx.Parent(), ctx.ActorSystem().Root)
+	}
+	if p.kept.up { // the incarnation before may have paused the window
+		p.startReplay(ctx)
+	}
+}
+
+// open starts the goroutine that takes life-cycle events into the window. It ends when drain closes the outbox;
+// stop ends it early and waits for it.
+func (p *publisher) open(parent *actor.PID, root *actor.RootContext) {
+	outbox, herald, window := make(chan messages.LifeCycle, outboxSize), make(chan struct{}), p.Window
+	run, cancel := context.WithCancel(context.Background())
+	p.kept.outbox, p.kept.draining, p.kept.cancel, p.kept.herald = outbox, false, cancel, herald
 	go func() {
 		defer close(herald)
 		for l := range outbox {
-			if p.Window.Publish(run, l.Event()) != nil {
-				return // only when the window or this incarnation ends
+			if window.Publish(run, l.Event()) != nil {
+				return // only when the window or the publisher ends
 			}
 		}
-		root.Send(parent, messages.Flushed{})
+		if run.Err() == nil {
+			root.Send(parent, messages.Flushed{})
+		}
 	}()
 }
 
 // drain closes the outbox: shards are silent by now.
 func (p *publisher) drain() {
-	if !p.draining {
-		p.draining = true
-		close(p.outbox)
+	if !p.kept.draining {
+		p.kept.draining = true
+		close(p.kept.outbox)
 	}
 }
 
 func (p *publisher) brokerUp(ctx actor.Context) {
-	p.up = true
+	p.kept.up = true
 	p.startReplay(ctx)
 }
 
 // brokerDown makes every pending acknowledgement unknown: nothing is sent until all of them were
 // sent again, in order.
 func (p *publisher) brokerDown(err error) {
-	p.up = false
+	p.kept.up = false
 	p.Window.Pause()
 	p.Meters.Error(telemetry.Node, telemetry.Node, telemetry.ErrNATS)
 	p.Log.Warn("nats disconnected: publishing pauses", "err", err)
@@ -101,7 +121,7 @@ func (p *publisher) trouble(ctx actor.Context, err error) {
 	p.Window.Pause()
 	p.Meters.Error(telemetry.Node, telemetry.Node, telemetry.ErrPublish)
 	p.Log.Warn("publish failed: everything unacknowledged is sent again in order", "err", err)
-	if p.up {
+	if p.kept.up {
 		p.startReplay(ctx)
 	}
 }
@@ -134,11 +154,11 @@ func (p *publisher) replayed(m replayed) {
 // lifeCycle queues one of drover's own events. It never blocks: the window may be full while shards
 // come and go.
 func (p *publisher) lifeCycle(l messages.LifeCycle) {
-	if p.draining {
+	if p.kept.draining {
 		return
 	}
 	select {
-	case p.outbox <- l:
+	case p.kept.outbox <- l:
 	default:
 		p.Meters.Error(telemetry.Node, telemetry.Node, telemetry.ErrPublish)
 		p.Log.Error("life-cycle event dropped: too many wait for the broker", "shard_id", l.ShardID)
@@ -147,6 +167,8 @@ func (p *publisher) lifeCycle(l messages.LifeCycle) {
 
 func (p *publisher) stop() {
 	p.cancel()
+	p.kept.cancel()
 	p.drain()
-	<-p.herald
+	<-p.kept.herald
+	p.kept.outbox = nil
 }

@@ -11,7 +11,6 @@ import (
 
 	"drover/messages"
 	"drover/system/gateway"
-	"drover/system/telemetry"
 )
 
 // reader is the read goroutine of one connection: it carries events from the socket into the
@@ -90,7 +89,6 @@ func (r *reader) step(payload []byte) error {
 	r.heard.Store(now.UnixNano())
 	f := &r.frame
 	if err := gateway.Scan(payload, f); err != nil {
-		r.shard.Meters.Error(r.shard.ID, r.shard.Pool, telemetry.ErrScan)
 		r.conn.Close(4000, "unreadable payload")
 		return err
 	}
@@ -112,6 +110,9 @@ func (r *reader) dispatch(f *gateway.Frame, now time.Time) error {
 	if r.session == "" { // READY is the first dispatch of a session: what comes before it belongs to none
 		r.conn.Close(4000, "dispatch before READY")
 		return errors.New("gateway: dispatch before READY")
+	}
+	if err := r.settle(); err != nil {
+		return err
 	}
 	verdict := r.tracker.Check(f)
 	if verdict.Dup {
@@ -143,6 +144,7 @@ func (r *reader) dispatch(f *gateway.Frame, now time.Time) error {
 		return err
 	}
 	r.tracker.Accept(f)
+	r.event = messages.Event{} // it aliases the frame, which may be a giant
 	return nil
 }
 
@@ -178,17 +180,26 @@ func (r *reader) ready(f *gateway.Frame, payload []byte, now time.Time) error {
 	r.shard.carried.adopt(r.marks)
 	left := r.tracker.Begin(f.S, ready.Guilds)
 	r.tell(append([]byte(nil), payload...))
-	if err := r.lifeCycle(now, func(l *messages.LifeCycle) {
+	r.declareGap(now)
+	r.lifeCycle(now, func(l *messages.LifeCycle) {
 		l.Ready = &messages.ReadyData{Session: messages.ShortSession(r.session), Guilds: len(ready.Guilds)}
-	}); err != nil {
-		return err
-	}
+	})
 	for _, guild := range left { // while there was no session; no dispatch tells of it
-		if err := r.publish(messages.OfflineLeave(r.lost, guild, r.shard.ID, now)); err != nil {
-			return err
-		}
+		r.owe(messages.OfflineLeave(r.lost, guild, r.shard.ID, now))
 	}
-	return nil
+	return r.settle()
+}
+
+// declareGap says that a session was lost, before anything of the new one.
+func (r *reader) declareGap(now time.Time) {
+	gap := r.shard.carried.gap
+	if gap == nil {
+		return
+	}
+	r.shard.carried.gap = nil
+	gap.To = now.UnixMilli()
+	r.shard.Meters.Gap(r.shard.ID, r.shard.Pool)
+	r.lifeCycle(now, func(l *messages.LifeCycle) { l.Gap = gap })
 }
 
 // resumed ends a replay. Its sequence number needs no storing.
@@ -200,16 +211,35 @@ func (r *reader) resumed(f *gateway.Frame, payload []byte, now time.Time) error 
 	r.tell(append([]byte(nil), payload...))
 	replayed := max(r.replayed, 0)
 	r.replayed = -1
-	return r.lifeCycle(now, func(l *messages.LifeCycle) {
+	r.lifeCycle(now, func(l *messages.LifeCycle) {
 		l.Resumed = &messages.ResumedData{Session: messages.ShortSession(r.session), FromSeq: r.from, Replayed: replayed}
 	})
+	return r.settle()
 }
 
-// lifeCycle publishes one of drover's own events in its place between Discord's.
-func (r *reader) lifeCycle(now time.Time, fill func(*messages.LifeCycle)) error {
+// lifeCycle owes one of drover's own events, in its place between Discord's.
+func (r *reader) lifeCycle(now time.Time, fill func(*messages.LifeCycle)) {
 	l := &messages.LifeCycle{ShardID: r.shard.ID, Session: r.session, Seq: r.tracker.Seq(), Connection: r.number, At: now}
 	fill(l)
-	return r.publish(l.Event())
+	r.owe(l.Event())
+}
+
+// owe takes an event that no RESUME brings again. So it outlives the connection, where that ends before the
+// window has room.
+func (r *reader) owe(ev *messages.Event) {
+	r.shard.carried.owed = append(r.shard.carried.owed, ev)
+}
+
+// settle publishes what is owed, before anything that came after it.
+func (r *reader) settle() error {
+	c := r.shard.carried
+	for ; len(c.owed) > 0; c.owed = c.owed[1:] {
+		if err := r.publish(c.owed[0]); err != nil {
+			return err
+		}
+	}
+	c.owed = nil
+	return nil
 }
 
 // seen is what the session machine may know of this goroutine.

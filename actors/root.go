@@ -16,19 +16,23 @@ type root struct {
 
 	health, publisher *actor.PID
 	pools             map[int]*actor.PID
-	draining          bool
 }
 
 // kept is what survives a restart of the root, which only a bug in it can cause.
 type kept struct {
-	assigned map[int]messages.Assign
-	shards   map[int]map[int]*carried // pool → shard
-	halted   map[int]bool             // shards refused for good
-	refused  bool                     // Refused was called
+	assigned   map[int]messages.Assign
+	shards     map[int]map[int]*carried // pool → shard
+	halted     map[int]bool             // shards refused for good
+	refused    bool                     // Refused was called
+	draining   bool
+	known      map[int]*known // health's
+	publishing publishing     // the publisher's
 }
 
 func newKept() *kept {
-	return &kept{assigned: map[int]messages.Assign{}, shards: map[int]map[int]*carried{}, halted: map[int]bool{}}
+	return &kept{
+		assigned: map[int]messages.Assign{}, shards: map[int]map[int]*carried{}, halted: map[int]bool{}, known: map[int]*known{},
+	}
 }
 
 func newRoot(o *Options, k *kept) *root {
@@ -63,8 +67,12 @@ func (r *root) Receive(ctx actor.Context) {
 }
 
 func (r *root) start(ctx actor.Context) {
-	r.health = r.spawn(ctx, "health", func() actor.Actor { return newHealth(r.Options) })
-	r.publisher = r.spawn(ctx, "publisher", func() actor.Actor { return newPublisher(r.Options) })
+	r.health = r.spawn(ctx, "health", func() actor.Actor { return newHealth(r.Options, r.kept.known) })
+	r.publisher = r.spawn(ctx, "publisher", func() actor.Actor { return newPublisher(r.Options, &r.kept.publishing) })
+	if r.kept.draining { // what is closed stays closed
+		r.flush(ctx)
+		return
+	}
 	for _, a := range r.kept.assigned {
 		r.pool(ctx, a)
 	}
@@ -79,7 +87,7 @@ func (r *root) spawn(ctx actor.Context, name string, produce func() actor.Actor)
 }
 
 func (r *root) assign(ctx actor.Context, a messages.Assign) {
-	if _, ok := r.kept.assigned[a.Pool]; ok || r.draining {
+	if _, ok := r.kept.assigned[a.Pool]; ok || r.kept.draining {
 		return
 	}
 	r.kept.assigned[a.Pool] = a
@@ -111,8 +119,8 @@ func (r *root) shardHalted(m messages.ShardHalted) {
 
 // botRefused stops every shard at once: each further IDENTIFY would only cost budget.
 func (r *root) botRefused(ctx actor.Context, err error) {
-	r.refuse(err)
 	r.drain(ctx)
+	r.refuse(err)
 }
 
 func (r *root) refuse(err error) {
@@ -126,10 +134,10 @@ func (r *root) refuse(err error) {
 }
 
 func (r *root) drain(ctx actor.Context) {
-	if r.draining {
+	if r.kept.draining {
 		return
 	}
-	r.draining = true
+	r.kept.draining = true
 	for _, pid := range r.pools {
 		ctx.Send(pid, messages.Drain{})
 	}
@@ -146,14 +154,14 @@ func (r *root) poolDrained(ctx actor.Context, pool int) {
 
 // flush has the publisher take the last life-cycle events into the window, once no shard is left.
 func (r *root) flush(ctx actor.Context) {
-	if r.draining && len(r.pools) == 0 {
+	if r.kept.draining && len(r.pools) == 0 {
 		ctx.Send(r.publisher, messages.Drain{})
 	}
 }
 
 func (r *root) flushed() {
-	if r.Drained != nil {
-		r.Drained()
+	if drained := r.Drained; drained != nil {
 		r.Drained = nil
+		drained()
 	}
 }

@@ -29,6 +29,8 @@ type shard struct {
 	timer  *time.Timer
 
 	status  messages.ShardStatus
+	loss    error            // why the last dial or connection failed; nil: found by the session machine
+	loading *gateway.Loading // of a new session's guilds; nil: done
 	drained bool
 }
 
@@ -42,17 +44,19 @@ type shardOptions struct {
 }
 
 // carried is what survives a restart of the shard actor. Only its own shard touches it, but for the
-// atomic fields.
+// atomic fields and those whose comment names another owner.
 type carried struct {
 	memory     gateway.Memory
 	tracker    *gateway.Tracker
 	marks      atomic.Pointer[marks] // of the current session; set by the read goroutine at READY
 	generation uint64                // of the connection
 	identified bool                  // an IDENTIFY was written before
-	restarts   int
+	restarts   int                   // counted by the pool, while the shard stands still
+	halted     error                 // Discord's final no to this shard; the pool's
 	lastError  string
 	lost       string            // the newest session that was lost
 	gap        *messages.GapData // of a lost session, until the new one begins
+	owed       []*messages.Event // the read goroutine's: not taken by the window yet
 }
 
 func newCarried() *carried {
@@ -108,7 +112,7 @@ func (s *shard) Receive(ctx actor.Context) {
 	case granted:
 		s.granted(m)
 	case tick:
-		s.do(s.session.Tick(time.Now(), s.seen()))
+		s.tick()
 	case lost:
 		s.lost(m.err)
 	case messages.Drain:
@@ -118,22 +122,10 @@ func (s *shard) Receive(ctx actor.Context) {
 	}
 }
 
-// stale tells whether a message belongs to an older connection, and lets go of what it brings.
+// stale tells whether a message belongs to an older connection. What it brings has ended with that one's context.
 func (s *shard) stale(message any) bool {
 	m, ok := message.(interface{ of() uint64 })
-	if !ok || m.of() == s.carried.generation {
-		return false
-	}
-	switch m := message.(type) {
-	case dialed:
-		if m.conn != nil {
-			m.conn.Close(4000, "replaced")
-			go drainConn(m.conn) // ends within a second
-		}
-	case granted:
-		m.permit.Done()
-	}
-	return true
+	return ok && m.of() != s.carried.generation
 }
 
 // drainConn reads a connection that nobody serves to its end, which Close bounds to a second.
@@ -158,6 +150,7 @@ func (s *shard) start(ctx actor.Context) {
 
 func (s *shard) dialed(m dialed) {
 	if m.err != nil {
+		s.loss = m.err
 		s.do(s.session.Lost(time.Now(), m.err, s.seen()))
 		return
 	}
@@ -171,6 +164,9 @@ func (s *shard) dialed(m dialed) {
 func (s *shard) read(conn *gateway.Conn) {
 	c, self, root := s.carried, s.self, s.root
 	resume := s.session.Memory().Resume
+	if resume.SessionID != "" {
+		c.tracker.Resume(resume.Seq)
+	}
 	number := generation(c.generation)
 	ctx, cancel := context.WithCancel(context.Background())
 	s.reader = &reader{
@@ -178,7 +174,7 @@ func (s *shard) read(conn *gateway.Conn) {
 		tell: func(payload []byte) { root.Send(self, control{number, payload}) },
 		end:  func(err error) { root.Send(self, lost{number, err}) },
 		ctx:  ctx, cancel: cancel,
-		session: resume.SessionID, lost: c.lost, from: resume.Seq, marks: c.marks.Load(), replayed: -1,
+		session: resume.SessionID, lost: c.lost, from: c.tracker.Seq(), marks: c.marks.Load(), replayed: -1,
 	}
 	if resume.SessionID != "" {
 		s.reader.replayed = 0
@@ -195,6 +191,11 @@ func (s *shard) control(m control) {
 	s.do(s.session.Receive(time.Now(), &f, s.seen()))
 }
 
+func (s *shard) tick() {
+	s.do(s.session.Tick(time.Now(), s.seen()))
+	s.loaded()
+}
+
 func (s *shard) granted(m granted) {
 	s.permit = m.permit
 	s.do(s.session.Granted(time.Now()))
@@ -207,6 +208,7 @@ func (s *shard) lost(err error) {
 	}
 	seen := s.seen()
 	s.hangUp()
+	s.loss = err
 	s.do(s.session.Lost(time.Now(), err, seen))
 }
 

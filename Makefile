@@ -22,6 +22,8 @@ test: tools check ## install what is missing, then check, all tests with the rac
 	  echo "*** no C compiler: the tests run WITHOUT the race detector ***"; fi; \
 	set -x; $(GO) test $$race -timeout 15m ./...
 	@$(MAKE) --no-print-directory fuzz-smoke
+	@# The race detector has the long runs through one inflater take minutes; without it they take seconds.
+	$(GO) test -count=1 -run Conformance47 ./system/gateway
 	@echo "make test: everything passed"
 
 check: lint ## gofmt, go vet and golangci-lint

@@ -16,9 +16,12 @@ type LogSinkOptions struct {
 }
 
 // LogSink takes the place of a Publisher where there is no NATS (nats.url: none): each event
-// becomes one line and counts as acknowledged. The line holds no payload, and so no token. Any
-// goroutine may use it.
+// becomes one line and counts as acknowledged. The line holds Discord's data with its tokens
+// redacted, up to maxLogged. Any goroutine may use it.
 type LogSink struct{ o LogSinkOptions }
+
+// maxLogged is how many bytes of an event's data are logged: a large guild's GUILD_CREATE has megabytes.
+const maxLogged = 8 << 10
 
 // NewLogSink returns a LogSink.
 func NewLogSink(o LogSinkOptions) *LogSink {
@@ -30,7 +33,7 @@ func NewLogSink(o LogSinkOptions) *LogSink {
 
 // Publish writes the line and acknowledges ev before it returns. It never fails.
 func (l *LogSink) Publish(ctx context.Context, ev *messages.Event) error {
-	attrs := make([]slog.Attr, 0, 8)
+	attrs := make([]slog.Attr, 0, 9)
 	attrs = append(attrs, slog.String("event_type", ev.Kind.Type), slog.Int("shard_id", ev.ShardID),
 		slog.String("event_id", ev.EventID()), slog.Int64("seq", ev.Seq), slog.Int("bytes", len(ev.Data)))
 	for _, id := range [...]struct {
@@ -41,6 +44,11 @@ func (l *LogSink) Publish(ctx context.Context, ev *messages.Event) error {
 			attrs = append(attrs, slog.String(id.key, string(id.digits)))
 		}
 	}
+	data := RedactTokens(ev.Data)
+	if len(data) > maxLogged {
+		data = append(data[:maxLogged], "…"...)
+	}
+	attrs = append(attrs, slog.String("data", string(data)))
 	l.o.Log.LogAttrs(ctx, slog.LevelInfo, "event", attrs...)
 	if ev.Receipt != nil {
 		ev.Receipt.Acked(ev.Kind.Stream, ev.Seq)
@@ -61,9 +69,6 @@ func (l *LogSink) Replay(context.Context) error { return nil }
 
 // Unacked returns 0.
 func (l *LogSink) Unacked() int { return 0 }
-
-// Window returns 1.
-func (l *LogSink) Window() int { return 1 }
 
 // OldestUnacked returns 0.
 func (l *LogSink) OldestUnacked() time.Duration { return 0 }

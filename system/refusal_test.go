@@ -228,3 +228,21 @@ func TestNew_warns_of_allowed_events_that_the_intents_do_not_bring(t *testing.T)
 		t.Errorf("got %q, want one warning that names MESSAGE_CREATE and GUILD_MESSAGES", got)
 	}
 }
+
+func TestConformance24_the_route_is_not_asked_again_before_its_time(t *testing.T) {
+	const wait = 3 * time.Second
+	sim := startSim(t, gatewaysim.Options{})
+	if err := sim.REST(gatewaysim.RESTFault{Status: 429, RetryAfter: wait}, gatewaysim.Limit{Count: 1}); err != nil {
+		t.Fatal(err)
+	}
+	began := time.Now()
+	n := startNode(t, sim, 1, func(c *config.Config) { c.NATS.URL = "none" })
+	await(t, 20*time.Second, "the reason", func() (bool, string) {
+		_, body := n.get("/ready")
+		return strings.Contains(body, "rate limited, ask again in 3s"), body
+	})
+	n.awaitReady(30 * time.Second)
+	if took, calls := time.Since(began), sim.Counts().RESTGatewayBot; took < wait || calls != 2 {
+		t.Errorf("ready after %v and %d calls, want at least %v and 2 calls", took, calls, wait)
+	}
+}

@@ -201,6 +201,29 @@ func (c stubborn) Write(b []byte) (int, error) {
 	return 0, errors.New("broken pipe")
 }
 
+func TestConformance38_news_of_an_old_connection_change_nothing(t *testing.T) {
+	inBubble(t, 1, gatewaysim.Options{Guilds: -1}, nil, func(n *node) {
+		elapse(time.Minute)
+		n.sim.Drop(gatewaysim.All)
+		elapse(time.Minute)
+		before := n.sim.Counts()
+		if before.Resumed != 1 {
+			t.Fatalf("got %d resumed, want 1", before.Resumed)
+		}
+		shard := n.pid("pool-0/shard-0")
+		for old := range generation(3) { // of connections that are replaced by now
+			n.system.Root.Send(shard, lost{old, &gateway.CloseError{Code: 4009, Class: gateway.NewSession}})
+			n.system.Root.Send(shard, control{old, []byte(`{"op":9,"d":false}`)})
+			n.system.Root.Send(shard, control{old, []byte(`{"op":7,"d":null}`)})
+		}
+		elapse(5 * time.Minute)
+		after := n.sim.Counts()
+		if after.DialsBase != before.DialsBase || after.DialsResume != before.DialsResume || after.Identifies != before.Identifies {
+			t.Errorf("got %+v after late news, want no dial and no IDENTIFY beyond %+v", after, before)
+		}
+	})
+}
+
 func TestShard_hears_the_close_code_although_a_write_fails_first(t *testing.T) {
 	var broken atomic.Bool
 	breaking := func(n *node, o *Options) {

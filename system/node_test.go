@@ -273,7 +273,7 @@ func TestNode_stores_every_dispatch_once_in_order_and_unchanged_through_faults(t
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	sim := gatewaysim.New(gatewaysim.Options{
-		Shards: shards, Guilds: 4 * shards, Events: events, Seed: seed, Record: true, ReplayBuffer: 3500,
+		Shards: shards, Guilds: 4 * shards, Events: events, Seed: seed, Record: true, ReplayBuffer: 20_000, // a slow machine backs off for longer
 	})
 	if err := sim.Start("127.0.0.1:0"); err != nil {
 		t.Fatal(err)

@@ -169,6 +169,18 @@ func TestConformance42_1000_from_the_server_is_resumed_once(t *testing.T) {
 	r.mustIdentify()
 }
 
+func TestConformance42_a_RESUMED_in_between_allows_another_RESUME(t *testing.T) {
+	r := newRig(t)
+	r.serve(10)
+	for seq := int64(10); seq < 13; seq++ {
+		r.run(time.Hour)
+		r.lose(1000)
+		r.dial()
+		r.mustResume(seq)
+		r.resumed(seq + 1)
+	}
+}
+
 func TestConformance43_4008_waits_5_s(t *testing.T) {
 	r := newRig(t)
 	r.serve(10)

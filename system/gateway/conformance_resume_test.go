@@ -169,6 +169,18 @@ func TestConformance30_op_9_true_resumes_twice_then_identifies(t *testing.T) {
 	r.mustIdentify()
 }
 
+func TestConformance30_a_RESUMED_ends_the_row(t *testing.T) {
+	r := newRig(t)
+	r.serve(10)
+	for seq := int64(10); seq < 15; seq++ {
+		r.run(time.Hour)
+		r.recv(OpInvalidSession, "true")
+		r.dial()
+		r.mustResume(seq)
+		r.resumed(seq + 1)
+	}
+}
+
 func TestConformance30_d_that_is_no_boolean_counts_as_false(t *testing.T) {
 	for _, d := range []string{`null`, `"true"`, `1`, `{}`, `[true]`} {
 		r := newRig(t)

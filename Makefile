@@ -6,6 +6,8 @@ LINT_VERSION := 2.15.0
 FUZZTIME     ?= 1m
 BENCH        ?= .
 VERSION      ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+COMMIT       ?= $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
+DATE         ?= $(shell git log -1 --format=%cI 2>/dev/null || echo unknown)
 SOURCES      := actors cmd config messages system
 TOOLS        := $(CURDIR)/.bin
 
@@ -51,7 +53,7 @@ demo: ## the whole system with a simulated Discord; no token needed
 	$(GO) run ./cmd/drover demo
 
 build: ## a static binary, bin/drover
-	CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o bin/drover ./cmd/drover
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT) -X main.date=$(DATE)" -o bin/drover ./cmd/drover
 
 fuzz: ## every fuzz target for FUZZTIME (1m)
 	@$(call each_fuzz_target,-fuzztime=$(FUZZTIME))

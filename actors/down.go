@@ -3,7 +3,6 @@ package actors
 import (
 	"errors"
 	"fmt"
-	"log/slog"
 
 	"drover/messages"
 	"drover/system/gateway"
@@ -24,10 +23,13 @@ func (s *shard) down(e gateway.Down) {
 	attrs := []any{"shard_id", s.ID, "pool_id", s.Pool, "reason", e.Reason, "close_code", e.CloseCode, "next", e.Next}
 	if wished(e) {
 		s.Log.Info("shard down", attrs...)
+	} else if e.Reason == gateway.DownDial { // not "shard down": it is down already
+		s.Meters.Error(s.ID, s.Pool, errorType(e, s.loss))
+		s.Log.Warn("dial failed", "shard_id", s.ID, "pool_id", s.Pool, "next", e.Next, "err", s.loss)
 	} else {
 		s.Meters.Error(s.ID, s.Pool, errorType(e, s.loss))
 		if s.loss != nil {
-			attrs = append(attrs, slog.Any("err", s.loss))
+			attrs = append(attrs, "err", s.loss)
 		}
 		s.Log.Warn("shard down", attrs...)
 	}

@@ -1,6 +1,7 @@
 package actors
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -8,6 +9,7 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 
 	"drover/messages"
+	"drover/system/gateway"
 )
 
 // health keeps the last word of every shard and answers status queries from it. It asks nobody: what
@@ -65,10 +67,14 @@ func (h *health) changed(m messages.ShardChanged) {
 }
 
 func (h *health) halted(m messages.ShardHalted) {
-	if s := h.shards[m.ShardID]; s != nil {
-		s.status.State, s.status.Since, s.status.LastError = messages.Halted, time.Now(), m.Err.Error()
+	text := m.Err.Error()
+	if closed := (*gateway.CloseError)(nil); errors.As(m.Err, &closed) {
+		text += ". " + closed.Remedy()
 	}
-	h.note(m.ShardID, "halted: "+m.Err.Error())
+	if s := h.shards[m.ShardID]; s != nil {
+		s.status.State, s.status.Since, s.status.LastError = messages.Halted, time.Now(), text
+	}
+	h.note(m.ShardID, "halted: "+text)
 }
 
 func (h *health) brokerUp() {

@@ -65,7 +65,7 @@ func Load(src Source) (Config, Report, error) {
 		var err error
 		if report.content, err = readFile(report.File); err != nil {
 			report.unread = err.Error()
-			found.add("", "", "%s %v", report.File, err)
+			found.add("", "", "%s: %v", report.File, err)
 		} else {
 			fromFile = readYAML(report.File, report.content, &found)
 		}

@@ -147,6 +147,7 @@ func TestLoad_refuses_a_wrong_file(t *testing.T) {
 		{"key_in_the_wrong_place", "listen: 127.0.0.1:1\n", "listen: is not a known key: did you mean nats.embedded.listen? [F:1]"},
 		{"twice", "pool:\n  size: 3\n  size: 4\n", "pool.size: stands twice: keep one [F:3]"},
 		{"float_for_int", "pool: {size: 2.5}", `pool.size: "2.5" is a number: write a whole number [F:1]`},
+		{"port_alone", "http: {addr: 9090}", `http.addr: "9090" is a port alone: write ":9090" [F:1]`},
 		{"number_for_text", "cluster: {node: 7}", `cluster.node: "7" is a number and not text: put it in quotes [F:1]`},
 		{"bool_for_duration", "shutdown: {timeout: true}", `shutdown.timeout: "true" is yes or no: write a duration like 30s or 5m [F:1]`},
 		{"number_for_duration", "shutdown: {timeout: 20}", `shutdown.timeout: "20" has no unit: write it like 30s or 5m [F:1]`},
@@ -214,11 +215,11 @@ func TestLoad_takes_off_what_was_copied_with_the_token(t *testing.T) {
 func TestLoad_names_an_unusable_file(t *testing.T) {
 	dir := t.TempDir()
 	_, _, err := Load(Source{File: filepath.Join(dir, "no.yaml")})
-	if want := filepath.Join(dir, "no.yaml") + " there is no such file: check the path"; !slices.Equal(problemTexts(t, err), []string{want}) {
+	if want := filepath.Join(dir, "no.yaml") + ": there is no such file: check the path"; !slices.Equal(problemTexts(t, err), []string{want}) {
 		t.Errorf("got %v, want %s", err, want)
 	}
 	_, _, err = Load(Source{File: dir})
-	if err == nil || !strings.Contains(err.Error(), dir+" is a folder") {
+	if err == nil || !strings.Contains(err.Error(), dir+": is a folder") {
 		t.Errorf("got %v, want that it is a folder", err)
 	}
 	_, _, err = load(t, strings.Repeat("# a long log\n", maxFileSize/10))

@@ -98,6 +98,9 @@ func (f field) fromYAML(n *yaml.Node) (any, error) {
 	ok := true
 	switch f.typ {
 	case stringType, secretType, urlType:
+		if tag == "!!int" && f.key == "http.addr" {
+			return nil, fmt.Errorf("is a port alone: write \":%s\"", n.Value)
+		}
 		if tag != "!!str" {
 			return nil, fmt.Errorf("is %s and not text: put it in quotes", tagName(tag))
 		}

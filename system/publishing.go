@@ -61,10 +61,13 @@ func (s *System) openStream(ctx context.Context) error {
 	}
 	s.broker = broker
 	s.window = stream.NewPublisher(broker, stream.PublisherOptions{
-		OnTrouble:  func(err error) { s.tell(messages.Trouble{Err: err}) },
-		OnAck:      s.routed,
-		OnRetry:    func(n int, _ error) { meters.RouteFailure(n) },
-		OnOversize: func(k *messages.Kind, shardID, _ int) { meters.Oversize(shardID, s.cfg.Pool.PoolOf(shardID), k) },
+		OnTrouble: func(err error) { s.tell(messages.Trouble{Err: err}) },
+		OnAck:     s.routed,
+		OnRetry:   func(n int, _ error) { meters.RouteFailure(n) },
+		OnOversize: func(k *messages.Kind, shardID, bytes int) {
+			meters.Oversize(shardID, s.cfg.Pool.PoolOf(shardID), k)
+			s.log.Warn("event too large for NATS: stored without its data; raise max_payload of the server", "event_type", k.Type, "shard_id", shardID, "bytes", bytes)
+		},
 	})
 	return nil
 }

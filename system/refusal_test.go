@@ -220,12 +220,19 @@ func TestNew_warns_of_allowed_events_that_the_intents_do_not_bring(t *testing.T)
 	sim := startSim(t, gatewaysim.Options{})
 	cfg := nodeConfig(sim, "none", 1)
 	cfg.Events.Allow = []string{"GUILD_CREATE", "MESSAGE_CREATE", "INTERACTION_CREATE"}
+	cfg.Events.Deny = []string{"TYPNG_START"}
 	log := &lockedBuffer{}
 	if _, err := system.New(cfg, system.Options{Log: slog.New(slog.NewTextHandler(log, nil))}); err != nil {
 		t.Fatal(err)
 	}
-	if got := log.String(); !strings.Contains(got, "event=MESSAGE_CREATE") || !strings.Contains(got, "GUILD_MESSAGES") || strings.Count(got, "\n") != 1 {
-		t.Errorf("got %q, want one warning that names MESSAGE_CREATE and GUILD_MESSAGES", got)
+	got := log.String()
+	for _, want := range []string{"event=MESSAGE_CREATE", "GUILD_MESSAGES", "key=events.deny event=TYPNG_START did_you_mean=TYPING_START"} {
+		if !strings.Contains(got, want) {
+			t.Errorf("got %q, want %q in it", got, want)
+		}
+	}
+	if strings.Count(got, "\n") != 2 {
+		t.Errorf("got %q, want two warnings", got)
 	}
 }
 
@@ -245,5 +252,22 @@ func TestConformance24_the_route_is_not_asked_again_before_its_time(t *testing.T
 	n.awaitReady(30 * time.Second)
 	if took, calls := time.Since(began), sim.Counts().RESTGatewayBot; took < wait || calls != 2 {
 		t.Errorf("ready after %v and %d calls, want at least %v and 2 calls", took, calls, wait)
+	}
+}
+
+func TestNode_says_when_the_days_identifies_are_spent(t *testing.T) {
+	sim := startSim(t, gatewaysim.Options{Shards: 2})
+	sim.SetBudget(0, time.Hour)
+	n := startNode(t, sim, 2, func(c *config.Config) { c.NATS.URL = "none" })
+	await(t, 20*time.Second, "the reason", func() (bool, string) {
+		_, body := n.get("/ready")
+		return strings.Contains(body, "2 wait to identify, but today's 1000 IDENTIFYs are spent: the next is allowed at "), body
+	})
+	status, err := n.Status(t.Context())
+	if err != nil || status.Budget.ETA < 59*time.Minute || status.Budget.ETA > 61*time.Minute {
+		t.Errorf("got an ETA of %v and error %v, want about 1h", status.Budget.ETA, err)
+	}
+	if got := sim.Counts().Identifies; got != 0 {
+		t.Errorf("got %d IDENTIFYs, want none", got)
 	}
 }

@@ -81,7 +81,7 @@ func New(cfg config.Config, o Options) (*System, error) {
 		filter: &actors.Filter{}, refusal: make(chan error, 1), drained: make(chan struct{}),
 	}
 	s.filter.Set(cfg.Events.Allow, cfg.Events.Deny)
-	s.warnOfSilence(cfg.Events.Allow)
+	s.warnOfEvents(cfg.Events)
 	s.waitingFor("NATS")
 	s.permits = cluster.NewPermits(cluster.Limit{MaxConcurrency: 1}, o.Log)
 	s.telemetry, err = telemetry.New(telemetry.Options{
@@ -142,9 +142,17 @@ func (s *System) Run(ctx context.Context) error {
 	return s.drain(running)
 }
 
-// warnOfSilence names allowed events that Discord will never send with the intents that are asked for.
-func (s *System) warnOfSilence(allow []string) {
-	for _, name := range allow {
+// warnOfEvents names what the event filter will hardly mean: events that nobody knows, which may be a slip or
+// newer than drover, and allowed events that Discord never sends with the intents that are asked for.
+func (s *System) warnOfEvents(e config.Events) {
+	for key, names := range map[string][]string{"events.allow": e.Allow, "events.deny": e.Deny} {
+		for _, name := range names {
+			if meant := gateway.NearestEvent(name); meant != name {
+				s.log.Warn("the event filter names an event that Discord does not document", "key", key, "event", name, "did_you_mean", meant)
+			}
+		}
+	}
+	for _, name := range e.Allow {
 		if needs := gateway.IntentsOf(name); needs != 0 && needs&s.intents == 0 {
 			s.log.Warn("events.allow names an event that needs another intent", "event", name,
 				"discord_intents", s.intents.Names(), "needs_one_of", needs.Names())
@@ -158,7 +166,7 @@ func (s *System) Reload(cfg config.Config) {
 		_ = s.o.Level.UnmarshalText([]byte(cfg.Log.Level)) // validated
 	}
 	s.filter.Set(cfg.Events.Allow, cfg.Events.Deny)
-	s.warnOfSilence(cfg.Events.Allow)
+	s.warnOfEvents(cfg.Events)
 }
 
 // draining is the phase in which a node waits for nothing but its own end.

@@ -86,7 +86,7 @@ func TestCLI_exit_codes_and_messages(t *testing.T) {
 		{"bad_file", nil, []string{"config", "check", "--config", bad}, 2, twoProblems},
 		{"bad_file_of_run", []string{"DISCORD_TOKEN=x"}, []string{"run", "--config", bad}, 2, twoProblems},
 		{"missing_file", nil, []string{"config", "print", "--config", "no.yaml"}, 2,
-			"drover: 1 problem in the configuration:\n  - no.yaml there is no such file: check the path\n"},
+			"drover: 1 problem in the configuration:\n  - no.yaml: there is no such file: check the path\n"},
 		{"bad_variable", []string{"DROVER_POOL_SIZE=many"}, []string{"config", "check"}, 2,
 			"drover: 1 problem in the configuration:\n  - pool.size: \"many\" is not a whole number: write digits only [DROVER_POOL_SIZE]\n"},
 		{"bad_flag_value", nil, []string{"config", "check", "--log-level", "loud"}, 2,

@@ -174,6 +174,10 @@ func (p *Permits) Budget() messages.Budget {
 			continue
 		}
 		b.Waiting += n
+		if p.remaining <= 0 { // until the next day, and then the queue
+			b.ETA = max(b.ETA, time.Until(p.resetAt)+time.Duration(n-1)*Spacing)
+			continue
+		}
 		free := k.freeAt // of the key's next IDENTIFY; one whose outcome is open takes its whole spacing
 		if k.held != nil {
 			free = time.Now().Add(Spacing)

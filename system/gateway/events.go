@@ -34,6 +34,24 @@ func IntentsOf(t string) Intents {
 	return set
 }
 
+// NearestEvent returns t where Discord documents such a dispatch, else the documented name that was
+// probably meant, or "".
+func NearestEvent(t string) string {
+	if _, ok := events[t]; ok {
+		return t
+	}
+	if len(t) > 64 {
+		return ""
+	}
+	best, at := "", max(2, len(t)/4)+1
+	for name := range events {
+		if d := editDistance(t, name); d < at || d == at && best != "" && name < best {
+			best, at = name, d
+		}
+	}
+	return best
+}
+
 // events are the dispatches that Discord documents. Mind what stands in d.id: of a GUILD_CREATE the
 // guild, of a CHANNEL_CREATE the channel, of a MESSAGE_CREATE neither. intents are the names of those
 // that bring the event, any of them, divided by blanks; without one it always comes.

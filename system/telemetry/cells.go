@@ -18,6 +18,7 @@ type cell struct {
 	counter metric.Int64ObservableCounter
 	labels  []metric.ObserveOption
 	name    string // the value of the label that only this counter has: an event type
+	node    bool   // of the node as a whole, in a counter whose series carry a shard
 }
 
 func (c *cell) add(n int) { c.n.Add(int64(n)) }
@@ -78,6 +79,9 @@ func (m *Meters) newScope(shardID, poolID int) *scope {
 		return m.newCell(resumes, o, append(slices.Clone(label), attribute.String("outcome", o)))
 	}
 	s.resumed, s.invalid, s.failed = outcome(Resumed), outcome(Invalid), outcome(Failed)
+	for _, c := range []*cell{s.routed, s.filtered, s.identifies, s.gaps, s.jumps, s.resumed, s.invalid, s.failed} {
+		c.node = by != byNothing && key < 0
+	}
 	next := maps.Clone(known)
 	next[key] = s
 	m.scopes.Store(&next)

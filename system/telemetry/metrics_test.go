@@ -325,3 +325,18 @@ func BenchmarkScrape_100_shards(b *testing.B) {
 		h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/metrics", nil))
 	}
 }
+
+func TestMetrics_of_the_node_bring_no_empty_series_beside_those_of_shards(t *testing.T) {
+	tel := start(t, Options{Node: "n", Shards: 1})
+	tel.Meters.Identify(0, 0)
+	tel.Meters.Error(Node, Node, ErrNATS)
+	_, body := scrape(t, tel, "")
+	for _, line := range ours(body) {
+		if strings.HasPrefix(line, identifies) && !strings.HasPrefix(line, identifies+`{shard_id="0"} 1`) {
+			t.Errorf("got %s, want the shard's series only", line)
+		}
+	}
+	if !strings.Contains(body, `gateway_errors_total{error_type="nats"} 1`) {
+		t.Errorf("got %s, want the node's error", body)
+	}
+}

@@ -22,6 +22,9 @@ func (m *Meters) observe(ctx context.Context, o metric.Observer) error {
 	cells := m.cells[:len(m.cells):len(m.cells)] // only ever appended to
 	m.lock.Unlock()
 	for _, c := range cells {
+		if c.node && c.n.Load() == 0 {
+			continue // a counter of shards: the node as a whole has none of its own
+		}
 		o.ObserveInt64(c.counter, c.n.Load(), c.labels...)
 	}
 	o.ObserveFloat64(m.gauges.of[buildInfo], 1, m.gauges.build)

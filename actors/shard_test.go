@@ -201,6 +201,18 @@ func (c stubborn) Write(b []byte) (int, error) {
 	return 0, errors.New("broken pipe")
 }
 
+func TestConformance05_a_requested_heartbeat_is_answered_in_no_time(t *testing.T) {
+	inBubble(t, 1, gatewaysim.Options{Guilds: -1}, nil, func(n *node) {
+		elapse(time.Minute)
+		before := n.sim.Counts().Heartbeats
+		n.sim.RequestHeartbeat(gatewaysim.All)
+		synctest.Wait() // no time goes by
+		if got := n.sim.Counts().Heartbeats - before; got != 1 {
+			t.Errorf("got %d heartbeats at once, want 1", got)
+		}
+	})
+}
+
 func TestConformance38_news_of_an_old_connection_change_nothing(t *testing.T) {
 	inBubble(t, 1, gatewaysim.Options{Guilds: -1}, nil, func(n *node) {
 		elapse(time.Minute)

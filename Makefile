@@ -47,7 +47,7 @@ lint:
 
 # The race detector needs a C compiler, the test of the status page a browser.
 tools:
-	@./.ci/packages gcc:gcc gcc:libc6-dev chromium:chromium
+	@./.ci/packages gcc:gcc gcc:libc6-dev chromium:chromium script:bsdutils
 
 demo: ## the whole system with a simulated Discord; no token needed
 	$(GO) run ./cmd/drover demo

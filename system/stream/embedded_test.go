@@ -55,10 +55,16 @@ func TestStartEmbedded_says_why_the_data_directory_cannot_be_used(t *testing.T) 
 		{name: "used by another", dir: used, cause: ErrDataDirInUse},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			if c.name == "not writable" && os.Geteuid() == 0 {
-				t.Skip("root may write everywhere")
+			start := func() error {
+				_, err := StartEmbedded(EmbeddedOptions{Listen: "127.0.0.1:0", DataDir: c.dir})
+				return err
 			}
-			_, err := StartEmbedded(EmbeddedOptions{Listen: "127.0.0.1:0", DataDir: c.dir})
+			err := error(nil)
+			if c.name == "not writable" {
+				err = withoutRoot(t, start) // root may write everywhere
+			} else {
+				err = start()
+			}
 			var wrong *DataDirError
 			if !errors.As(err, &wrong) || wrong.Dir != c.dir || !strings.Contains(err.Error(), c.want) || c.cause != nil && !errors.Is(err, c.cause) {
 				t.Fatalf("got %v, want a DataDirError with %q, %v", err, c.want, c.cause)

@@ -6,7 +6,10 @@
 // options of the parts.
 package config
 
-import "time"
+import (
+	"path/filepath"
+	"time"
+)
 
 // Config is the whole configuration of a node. Default makes one, Load reads
 // one. It is a value: copy it, do not change one that a system runs on.
@@ -15,18 +18,21 @@ import "time"
 // (Pool.Size is pool.size). Each key is also the environment variable
 // DROVER_ + the key in capitals with _ for . (DROVER_POOL_SIZE).
 type Config struct {
-	Discord  Discord  `mapstructure:"discord"`
-	Pool     Pool     `mapstructure:"pool"`
-	NATS     NATS     `mapstructure:"nats"`
-	Streams  Streams  `mapstructure:"streams"`
-	Publish  Publish  `mapstructure:"publish"`
-	Events   Events   `mapstructure:"events"`
-	HTTP     HTTP     `mapstructure:"http"`
-	Log      Log      `mapstructure:"log"`
-	Metrics  Metrics  `mapstructure:"metrics"`
-	Health   Health   `mapstructure:"health"`
-	Shutdown Shutdown `mapstructure:"shutdown"`
-	Cluster  Cluster  `mapstructure:"cluster"`
+	Discord      Discord      `mapstructure:"discord"`
+	Pool         Pool         `mapstructure:"pool"`
+	NATS         NATS         `mapstructure:"nats"`
+	Streams      Streams      `mapstructure:"streams"`
+	Publish      Publish      `mapstructure:"publish"`
+	Session      Session      `mapstructure:"session"`
+	Spool        Spool        `mapstructure:"spool"`
+	Backpressure Backpressure `mapstructure:"backpressure"`
+	Events       Events       `mapstructure:"events"`
+	HTTP         HTTP         `mapstructure:"http"`
+	Log          Log          `mapstructure:"log"`
+	Metrics      Metrics      `mapstructure:"metrics"`
+	Health       Health       `mapstructure:"health"`
+	Shutdown     Shutdown     `mapstructure:"shutdown"`
+	Cluster      Cluster      `mapstructure:"cluster"`
 }
 
 // Discord says which bot this is and what it asks the gateway for.
@@ -90,7 +96,8 @@ type TLS struct {
 type Embedded struct {
 	// Listen is the host:port for workers. Port 0 takes any free port.
 	Listen string `mapstructure:"listen"`
-	// DataDir is the folder of the embedded server's store; it must be writable.
+	// DataDir is the folder of the embedded server's store, and of the spool
+	// unless spool.dir is set; it must be writable.
 	DataDir string `mapstructure:"data_dir"`
 }
 
@@ -119,15 +126,16 @@ type Stream struct {
 	// external cluster.
 	Replicas int `mapstructure:"replicas"`
 	// Duplicates is the window in which a repeated event is dropped, at least
-	// 1s and at most MaxAge. Too low: a replay after an outage is stored
-	// twice. Too high: memory, about 130 bytes for each event in the window.
+	// 1s and at most MaxAge. Too low: a replay after a crash is stored twice; events
+	// that are unknown for longer than half of it are looked up in the stream. Too
+	// high: memory of the server, about 130 bytes for each event in the window.
 	Duplicates time.Duration `mapstructure:"duplicates"`
 }
 
 // Publish is the way from a shard to JetStream.
 type Publish struct {
 	// Window is the number of events that may wait for JetStream's answer at
-	// once, 1 to 1048576, for the whole node. Too low: throughput ends at
+	// once, 1 to 1048576, for the whole node and each of the two streams. What does not fit goes to the spool. Too low: throughput ends at
 	// window / round trip (256 is enough on loopback, 4096 covers 200,000
 	// events/s at 20 ms). Too high: more memory and a longer replay when NATS
 	// was away.
@@ -136,6 +144,44 @@ type Publish struct {
 	// unanswered is sent again, 100ms to 1m. Too low: needless replays of a
 	// slow server. Too high: a dead connection is noticed late.
 	AckTimeout time.Duration `mapstructure:"ack_timeout"`
+}
+
+// Session is how sessions outlive the process.
+type Session struct {
+	// CheckpointInterval is how often at most a shard's checkpoint is written to
+	// NATS, 100ms to 1m. Too low: a write per shard and interval. Too high: after
+	// a crash more is read from Discord once more, and dropped as known.
+	CheckpointInterval time.Duration `mapstructure:"checkpoint_interval"`
+}
+
+// Spool holds on disk what NATS does not take at the moment.
+type Spool struct {
+	// Dir is its folder; it must be writable and survive a restart. Empty: see
+	// SpoolDir.
+	Dir string `mapstructure:"dir"`
+	// MaxBytes bounds it, at least 1MiB. 0: no spool, so that shards stop reading
+	// as soon as the window is full. 10 minutes at 1,000 events/s of 1.4 KB take
+	// about 1 GB. Too low: an outage of NATS reaches Discord, which keeps events
+	// for a minute or two. Too high: a full disk.
+	MaxBytes Bytes `mapstructure:"max_bytes"`
+}
+
+// SpoolDir is the folder of the spool: spool.dir, else spool inside
+// nats.embedded.data_dir, whether there is an embedded server or not.
+func (c Config) SpoolDir() string {
+	if c.Spool.Dir != "" {
+		return c.Spool.Dir
+	}
+	return filepath.Join(c.NATS.Embedded.DataDir, "spool")
+}
+
+// Backpressure is what gives way when neither NATS nor the spool takes more.
+type Backpressure struct {
+	// Shed names events, by Discord's t, that are dropped and counted then. All
+	// others wait, and their shards stop reading. Empty: all wait. "none" alone
+	// is the empty list too, for the environment, where an empty variable is
+	// unset.
+	Shed []string `mapstructure:"shed"`
 }
 
 // Events chooses by Discord's t names (MESSAGE_CREATE) what is published.
@@ -212,11 +258,14 @@ func Default() Config {
 				Duplicates: time.Minute,
 			},
 		},
-		Publish:  Publish{Window: 4096, AckTimeout: 4 * time.Second},
-		HTTP:     HTTP{Addr: ":9090"},
-		Log:      Log{Level: "info", Format: "json"},
-		Metrics:  Metrics{ShardLabels: "auto"},
-		Health:   Health{MinReady: 1.0},
-		Shutdown: Shutdown{Timeout: 20 * time.Second},
+		Publish:      Publish{Window: 4096, AckTimeout: 4 * time.Second},
+		Session:      Session{CheckpointInterval: time.Second},
+		Spool:        Spool{MaxBytes: 2 << 30},
+		Backpressure: Backpressure{Shed: []string{"TYPING_START", "PRESENCE_UPDATE"}},
+		HTTP:         HTTP{Addr: ":9090"},
+		Log:          Log{Level: "info", Format: "json"},
+		Metrics:      Metrics{ShardLabels: "auto"},
+		Health:       Health{MinReady: 1.0},
+		Shutdown:     Shutdown{Timeout: 20 * time.Second},
 	}
 }

@@ -256,7 +256,11 @@ func tidy(c *Config) {
 	if c.Log.Level == "warning" {
 		c.Log.Level = "warn"
 	}
-	for _, names := range []*[]string{&c.Discord.Intents, &c.Events.Allow, &c.Events.Deny} {
+	// Not for events.allow: nobody would read "allow none" as "publish everything".
+	if shed := c.Backpressure.Shed; len(shed) == 1 && strings.EqualFold(shed[0], shedNone) {
+		c.Backpressure.Shed = nil
+	}
+	for _, names := range []*[]string{&c.Discord.Intents, &c.Events.Allow, &c.Events.Deny, &c.Backpressure.Shed} {
 		upper := make([]string, 0, len(*names))
 		for _, name := range *names {
 			upper = append(upper, strings.ToUpper(name))

@@ -1,15 +1,11 @@
 package config
 
 import (
-	"fmt"
 	"math"
-	"net"
 	"net/url"
 	"os"
-	"path/filepath"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 )
@@ -24,6 +20,19 @@ const (
 	maxWindow      = 1 << 20
 	maxReplicas    = 5 // JetStream's own limit
 )
+
+// minSpool is the smallest spool: below it, it would be full before it helps.
+const minSpool Bytes = 1 << 20
+
+// shedNone is "none" as tidy leaves it in a list where it does not stand alone.
+const shedNone = "NONE"
+
+// neverShed are events that no bot can do without, and why.
+var neverShed = map[string]string{
+	"INTERACTION_CREATE": "since a user waits for the answer",
+	"GUILD_CREATE":       "since it tells which guilds the bot is in",
+	"GUILD_DELETE":       "since it tells which guilds the bot is in",
+}
 
 var (
 	streamWord = regexp.MustCompile(`^[A-Za-z0-9_-]+$`)
@@ -41,6 +50,9 @@ func (c Config) Validate() error {
 	c.NATS.validate(&ps)
 	c.Streams.validate(&ps, c.NATS.URL == "")
 	c.Publish.validate(&ps, c.Streams)
+	checkDuration(&ps, "session.checkpoint_interval", c.Session.CheckpointInterval, 100*time.Millisecond, time.Minute)
+	c.Spool.validate(&ps)
+	c.Backpressure.validate(&ps)
 	c.Events.validate(&ps)
 	checkHostPort(&ps, "http.addr", c.HTTP.Addr)
 	checkWord(&ps, "log.level", c.Log.Level, "debug", "info", "warn", "error")
@@ -231,81 +243,35 @@ func (p Publish) validate(ps *problems, s Streams) {
 	}
 }
 
-func (e Events) validate(ps *problems) {
-	for _, list := range []struct {
-		key   string
-		names []string
-	}{{"events.allow", e.Allow}, {"events.deny", e.Deny}} {
-		for _, name := range list.names {
-			if !eventWord.MatchString(name) {
-				ps.add(list.key, "", "%q is not an event: write Discord's name, like MESSAGE_CREATE", name)
-			}
+func (s Spool) validate(ps *problems) {
+	switch {
+	case s.MaxBytes < 0:
+		ps.add("spool.max_bytes", "", "%s is below 0: write a size, or 0 for no spool", s.MaxBytes)
+	case s.MaxBytes > 0 && s.MaxBytes < minSpool:
+		ps.add("spool.max_bytes", "", "%s is below %s: write a larger size, or 0 for no spool", s.MaxBytes, minSpool)
+	}
+	// A folder that does not exist is made; whether it can be written shows then.
+	if info, err := os.Stat(s.Dir); s.Dir != "" && err == nil && !info.IsDir() {
+		ps.add("spool.dir", "", "%q is a file: name a folder", s.Dir)
+	}
+}
+
+func (b Backpressure) validate(ps *problems) {
+	const key = "backpressure.shed"
+	for _, name := range b.Shed {
+		switch {
+		case name == shedNone:
+			ps.add(key, "", "none stands in a list of events: write none alone, or remove it")
+		case strings.HasPrefix(name, "DROVER_"):
+			ps.add(key, "", "%s must not be dropped, since it tells what became of a shard: remove it", name)
+		case neverShed[name] != "":
+			ps.add(key, "", "%s must not be dropped, %s: remove it", name, neverShed[name])
 		}
 	}
+	checkEvents(ps, key, b.Shed)
 }
 
-func checkWord(ps *problems, key, word string, allowed ...string) {
-	if slices.Contains(allowed, word) {
-		return
-	}
-	ps.add(key, "", "%q is not one of its words: write %s", word, orList(allowed))
-}
-
-func checkRange(ps *problems, key string, n, low, high int) {
-	switch {
-	case n < low:
-		ps.add(key, "", "%d is below %d: write %d to %d", n, low, low, high)
-	case n > high:
-		ps.add(key, "", "%d is above %d: write %d to %d", n, high, low, high)
-	}
-}
-
-func checkDuration(ps *problems, key string, d, low, high time.Duration) {
-	switch {
-	case d < low:
-		ps.add(key, "", "%s is below %s: write %[2]s to %[3]s", formatDuration(d), formatDuration(low), formatDuration(high))
-	case d > high:
-		ps.add(key, "", "%s is above %s: write %[3]s to %[2]s", formatDuration(d), formatDuration(high), formatDuration(low))
-	}
-}
-
-// checkHostPort wants host:port; the host may be empty, the port may be 0.
-func checkHostPort(ps *problems, key, addr string) {
-	if _, port, err := net.SplitHostPort(addr); err != nil || !validPort(port, 0) {
-		ps.add(key, "", "%q is not an address: write host:port or :port, with a port from 0 to 65535", addr)
-	}
-}
-
-func validPort(port string, low int) bool {
-	n, err := strconv.Atoi(port)
-	return err == nil && n >= low && n <= 65535
-}
-
-// checkFile says now what would otherwise be said when the connection fails.
-func checkFile(ps *problems, key, path string) {
-	if path == "" {
-		return
-	}
-	info, err := os.Stat(path)
-	switch {
-	case err != nil:
-		ps.add(key, "", "%q cannot be read: check the path (seen from %s) and its rights", path, workingDir())
-	case info.IsDir():
-		ps.add(key, "", "%q is a folder: name the file in it", path)
-	}
-}
-
-func workingDir() string {
-	dir, err := filepath.Abs(".")
-	if err != nil {
-		return "the working directory"
-	}
-	return dir
-}
-
-func orList(words []string) string {
-	if len(words) < 2 {
-		return strings.Join(words, "")
-	}
-	return fmt.Sprintf("%s or %s", strings.Join(words[:len(words)-1], ", "), words[len(words)-1])
+func (e Events) validate(ps *problems) {
+	checkEvents(ps, "events.allow", e.Allow)
+	checkEvents(ps, "events.deny", e.Deny)
 }

@@ -47,7 +47,7 @@ func write(t *testing.T, path, text string) {
 func TestWatch_applies_live_keys_and_names_the_others(t *testing.T) {
 	path := writeFile(t, "log: {level: info}\npool: {size: 5}\n")
 	w := watched(t, path)
-	write(t, path, "log: {level: debug}\npool: {size: 6}\nevents: {deny: [TYPING_START]}\n")
+	write(t, path, "log: {level: debug}\npool: {size: 6}\nevents: {deny: [TYPING_START]}\nbackpressure: {shed: []}\n")
 	c := next(t, w)
 	if c.Err != nil {
 		t.Fatal(c.Err)
@@ -55,13 +55,13 @@ func TestWatch_applies_live_keys_and_names_the_others(t *testing.T) {
 	if diff := cmp.Diff([]string{"events.deny", "log.level"}, c.Applied); diff != "" {
 		t.Error(diff)
 	}
-	if diff := cmp.Diff([]string{"pool.size"}, c.NeedRestart); diff != "" {
+	if diff := cmp.Diff([]string{"pool.size", "backpressure.shed"}, c.NeedRestart); diff != "" {
 		t.Error(diff)
 	}
 	if c.Config.Log.Level != "debug" || c.Config.Pool.Size != 5 || len(c.Config.Events.Deny) != 1 {
 		t.Errorf("got level %s, size %d, deny %v", c.Config.Log.Level, c.Config.Pool.Size, c.Config.Events.Deny)
 	}
-	if want := "changed events.deny, log.level; needs a restart: pool.size"; c.String() != want {
+	if want := "changed events.deny, log.level; needs a restart: pool.size, backpressure.shed"; c.String() != want {
 		t.Errorf("got %q, want %q", c, want)
 	}
 }

@@ -1,5 +1,5 @@
 // Package cluster holds what the shards of one bot must agree on, wherever they run: who may send
-// IDENTIFY, and how many of them a day has left.
+// IDENTIFY, how many of them a day has left, and where each session stands, so that any process can RESUME it.
 package cluster
 
 import (
@@ -34,7 +34,8 @@ type Limit struct {
 }
 
 // Permits hands out the right to send IDENTIFY: one at a time per key (shard id modulo max_concurrency), in rising
-// order of shard ids, 5.25 s apart, within the daily budget. RESUME needs none.
+// order of shard ids, 5.25 s apart, within the daily budget. RESUME needs none. Under a Limit whose Total is 0, not known
+// yet, everybody waits for Update.
 //
 // All methods may be called from any goroutine.
 type Permits struct {
@@ -48,6 +49,7 @@ type Permits struct {
 	announced map[int]time.Time // shard → until when its turn is kept
 	wake      *time.Timer       // runs grant again; nil when nothing waits
 	warned    bool              // the reserve was reached in this window
+	former    time.Time         // until when an IDENTIFY of an earlier process may count against any key
 }
 
 // key is the state of one rate-limit key.
@@ -94,6 +96,17 @@ func (p *Permits) Update(limit Limit) {
 		p.rekey()
 	}
 	p.grant()
+}
+
+// Inherit keeps everybody waiting until Spacing after at: an earlier process may have identified as late as that.
+func (p *Permits) Inherit(at time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	until := at.Add(Spacing)
+	if bound := time.Now().Add(Spacing); until.After(bound) { // another clock's word
+		until = bound
+	}
+	p.former = latest(p.former, until)
 }
 
 // Announce keeps the places of shards that are about to connect, so that they identify in rising
@@ -178,7 +191,7 @@ func (p *Permits) Budget() messages.Budget {
 			b.ETA = max(b.ETA, time.Until(p.resetAt)+time.Duration(n-1)*Spacing)
 			continue
 		}
-		free := k.freeAt // of the key's next IDENTIFY; one whose outcome is open takes its whole spacing
+		free := latest(k.freeAt, p.former) // of the key's next IDENTIFY; one whose outcome is open takes its whole spacing
 		if k.held != nil {
 			free = time.Now().Add(Spacing)
 			if !k.held.written.IsZero() {
@@ -236,6 +249,9 @@ func (p *Permits) rekey() {
 
 // grant gives every free key to its next shard and sets the timer for what becomes possible later.
 func (p *Permits) grant() {
+	if p.limit.Total == 0 {
+		return // nobody knows what is allowed
+	}
 	now := time.Now()
 	p.roll(now)
 	var next time.Time // zero: nothing to wait for but a Done
@@ -248,8 +264,8 @@ func (p *Permits) grant() {
 		if k.held != nil || len(k.waiting) == 0 {
 			continue
 		}
-		if now.Before(k.freeAt) {
-			later(k.freeAt)
+		if free := latest(k.freeAt, p.former); now.Before(free) {
+			later(free)
 			continue
 		}
 		i := slices.IndexFunc(k.waiting, func(w *waiter) bool { return p.affordable(w) })
@@ -278,6 +294,13 @@ func (p *Permits) grant() {
 			p.grant()
 		})
 	}
+}
+
+func latest(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
 }
 
 // keptUntil is when the turn of announced shards below shardID ends, of those in key n.

@@ -12,7 +12,7 @@ import (
 
 // do carries out the session's effects in their order. It has no branch on the session's state.
 func (s *shard) do(effects []gateway.Effect) {
-	s.carried.memory = s.session.Memory()
+	s.carried.remember(s.session.Memory(), s.Session.URL)
 	var failed error
 	for _, effect := range effects {
 		switch e := effect.(type) {
@@ -113,6 +113,9 @@ func (s *shard) close(e gateway.Close) {
 // stale from here on.
 func (s *shard) connect(e gateway.Connect) {
 	s.hangUp()
+	if s.quiet {
+		return // the next process dials
+	}
 	s.ctx, s.cancel = context.WithCancelCause(context.Background())
 	ctx, dial, number := s.ctx, s.Dial, generation(s.carried.generation)
 	self, root := s.self, s.root
@@ -127,7 +130,7 @@ func (s *shard) connect(e gateway.Connect) {
 
 func (s *shard) up(e gateway.Up) {
 	c := s.carried
-	c.lastError = ""
+	c.lastError, c.cutOff, c.starvedAt = "", false, time.Time{}
 	s.status.LastError = ""
 	how := "identified"
 	if e.Resumed {
@@ -158,17 +161,44 @@ func (s *shard) loaded() {
 
 // gap remembers a lost session; the read goroutine declares it when the next one begins, so that its end is known.
 func (s *shard) gap(e gateway.Gap) {
-	s.carried.lost = e.Session
-	if s.carried.gap != nil {
+	c := s.carried
+	c.lost = e.Session
+	if c.gap != nil {
 		return // still the same gap: it began with the first session that was lost
 	}
 	if e.From.IsZero() {
 		e.From = time.Now()
 	}
-	s.carried.gap = &messages.GapData{
-		Reason: e.Reason, Session: messages.ShortSession(e.Session),
-		LastAckedSeq: s.carried.Acked(), From: e.From.UnixMilli(),
+	if at := c.marks.Load().spooledAt; at.After(e.From) { // the spool's events are published before the gap
+		e.From = at
 	}
+	if e.Reason == gateway.GapSessionLost && (c.cutOff || c.starved()) {
+		e.Reason = messages.GapSpoolOverflow
+	}
+	c.gap = &messages.GapData{
+		Reason: e.Reason, Session: messages.ShortSession(e.Session), LastAckedSeq: c.reached(), From: e.From.UnixMilli(),
+	}
+}
+
+// streamLost declares that acknowledged events of the session may have died with a stream. Until that is stored no
+// checkpoint replaces the old one, whose positions show the next process that the stream is another one.
+func (s *shard) streamLost(e messages.StreamLost) {
+	m := s.carried.marks.Load()
+	for _, stream := range e.Streams {
+		m.remade(stream)
+	}
+	if m.session == "" {
+		return // nothing was ever published
+	}
+	if m.begun.After(e.From) {
+		e.From = m.begun
+	}
+	gap := &messages.GapData{
+		Reason: messages.GapStreamLost, Session: messages.ShortSession(m.session), LastAckedSeq: m.acked(),
+		From: unixMilli(e.From), To: time.Now().UnixMilli(),
+	}
+	s.Meters.Gap(s.ID, s.Pool, gap.Reason)
+	s.lifeCycle(func(l *messages.LifeCycle) { l.Session, l.Gap, l.Receipt = m.session, gap, m.hold() })
 }
 
 func (s *shard) alarm(e gateway.Alarm) {

@@ -2,7 +2,9 @@ package actors
 
 import (
 	"context"
+	"maps"
 	"sync"
+	"time"
 
 	"drover/messages"
 )
@@ -12,6 +14,7 @@ type taken struct {
 	session, typ string
 	seq          int64
 	own          bool // one of drover's life-cycle events
+	data, id     string
 }
 
 // fakeWindow takes everything and acknowledges it at once. It is full between hold and release.
@@ -22,7 +25,15 @@ type fakeWindow struct {
 
 	mu              sync.Mutex
 	events          []taken
+	kept            []taken       // acknowledged, in this order
+	gone            bool          // its process was killed: nothing happens any more
 	full            chan struct{} // closed by release; nil: there is room
+	overfull        bool          // what Full says while there is no room
+	unanswered      bool          // nothing is acknowledged; ack does it
+	receipts        []func()      // of what is not acknowledged
+	stored          [messages.Streams]uint64
+	spooled         map[string][messages.Streams]messages.Spooled
+	adopted         map[string]messages.Receipt
 	pauses, replays int
 }
 
@@ -41,12 +52,116 @@ func (w *fakeWindow) Publish(ctx context.Context, ev *messages.Event) error {
 		}
 	}
 	w.mu.Lock()
-	w.events = append(w.events, taken{ev.Session, ev.Kind.Type, ev.Seq, ev.ID != ""})
-	w.mu.Unlock()
-	if ev.Receipt != nil {
-		ev.Receipt.Acked(ev.Kind.Stream, ev.Seq)
+	if w.gone {
+		w.mu.Unlock()
+		<-ctx.Done()
+		return context.Cause(ctx)
 	}
+	event := taken{ev.Session, ev.Kind.Type, ev.Seq, ev.ID != "", string(ev.Data), ev.EventID()}
+	w.events = append(w.events, event)
+	receipt, stream, seq := ev.Receipt, ev.Kind.Stream, ev.Seq
+	if receipt == nil {
+		receipt = nobody{}
+	}
+	answer := func() {
+		w.mu.Lock()
+		w.stored[stream]++
+		stored := w.stored[stream]
+		w.kept = append(w.kept, event)
+		w.mu.Unlock()
+		receipt.Acked(stream, seq, stored)
+	}
+	if w.unanswered {
+		w.receipts = append(w.receipts, answer)
+		answer = func() {}
+	}
+	w.mu.Unlock()
+	answer()
 	return nil
+}
+
+type nobody struct{}
+
+func (nobody) Acked(messages.Stream, int64, uint64) {}
+
+// silence stops acknowledgements; answer acknowledges what waits, in order, and all that follows.
+func (w *fakeWindow) silence() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.unanswered = true
+}
+
+func (w *fakeWindow) answer() {
+	w.mu.Lock()
+	w.unanswered = false
+	w.mu.Unlock()
+	w.answerSome(func(int) bool { return true })
+}
+
+// answerSome acknowledges what is chosen, by its place among those that wait.
+func (w *fakeWindow) answerSome(choose func(i int) bool) {
+	w.mu.Lock()
+	waiting := w.receipts
+	w.receipts = nil
+	for i, acked := range waiting {
+		if !choose(i) {
+			w.receipts = append(w.receipts, acked)
+			waiting[i] = nil
+		}
+	}
+	w.mu.Unlock()
+	for _, acked := range waiting {
+		if acked != nil {
+			acked()
+		}
+	}
+}
+
+// kill makes an end of it without a word.
+func (w *fakeWindow) kill() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.gone, w.receipts = true, nil
+}
+
+// acknowledged are the events that are stored, in the order of their acknowledgements.
+func (w *fakeWindow) acknowledged() []taken {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return append([]taken(nil), w.kept...)
+}
+
+// typed are the events of one type that were taken.
+func (w *fakeWindow) typed(typ string) []taken {
+	var out []taken
+	for _, e := range w.all() {
+		if e.typ == typ {
+			out = append(out, e)
+		}
+	}
+	return out
+}
+
+func (w *fakeWindow) Adopt(session string, r messages.Receipt) [messages.Streams]messages.Spooled {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.adopted == nil {
+		w.adopted = map[string]messages.Receipt{}
+	}
+	w.adopted[session] = r
+	return w.spooled[session]
+}
+
+func (w *fakeWindow) Stored() [messages.Streams]uint64 {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.stored
+}
+
+func (w *fakeWindow) Full() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.full != nil && w.overfull
 }
 
 func (w *fakeWindow) Pause() {
@@ -153,4 +268,83 @@ func (f *fakePermits) out() int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.held
+}
+
+// fakeSessions is a session store with the rules of the real one: a nil guild set leaves the stored one.
+type fakeSessions struct {
+	mu     sync.Mutex
+	stored map[int]messages.Checkpoint // by shard
+	writes []written
+	fault  error // what Save answers
+	hang   bool  // Save waits for its context
+}
+
+type written struct {
+	at time.Time
+	messages.Checkpoint
+}
+
+func (f *fakeSessions) Save(ctx context.Context, c messages.Checkpoint) error {
+	f.mu.Lock()
+	hang, fault := f.hang, f.fault
+	f.mu.Unlock()
+	if hang {
+		<-ctx.Done()
+		return context.Cause(ctx)
+	}
+	if fault != nil {
+		return fault
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.writes = append(f.writes, written{time.Now(), c})
+	if f.stored == nil {
+		f.stored = map[int]messages.Checkpoint{}
+	}
+	if old := f.stored[c.ShardID]; c.Guilds == nil && old.Session == c.Session {
+		c.Guilds = old.Guilds
+	}
+	f.stored[c.ShardID] = c
+	return nil
+}
+
+func (f *fakeSessions) sabotage(fault error, hang bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.fault, f.hang = fault, hang
+}
+
+// all is what another process would load.
+func (f *fakeSessions) all() map[int]messages.Checkpoint {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return maps.Clone(f.stored)
+}
+
+func (f *fakeSessions) of(shardID int) messages.Checkpoint { return f.all()[shardID] }
+
+// since are the writes of one shard from then on.
+func (f *fakeSessions) since(shardID int, then time.Time) []written {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var out []written
+	for _, w := range f.writes {
+		if w.ShardID == shardID && !w.at.Before(then) {
+			out = append(out, w)
+		}
+	}
+	return out
+}
+
+// refusing is a store that never takes one shard's checkpoint.
+type refusing struct {
+	*fakeSessions
+	shardID int
+}
+
+func (r refusing) Save(ctx context.Context, c messages.Checkpoint) error {
+	if c.ShardID == r.shardID {
+		return errTest
+	}
+	return r.fakeSessions.Save(ctx, c)
 }

@@ -104,6 +104,7 @@ func (h *health) snapshot() messages.NodeStatus {
 	for _, s := range h.shards {
 		status := s.status
 		status.SeqReceived, status.SeqAcked, status.Guilds = s.live.Received(), s.live.Acked(), s.live.Guilds()
+		status.LastDispatch, status.Unsaved = s.live.LastDispatch(), s.live.Unsaved()
 		out.GuildsTotal += status.Guilds
 		if status.State == messages.Ready {
 			out.ShardsReady++

@@ -1,102 +1,234 @@
 package actors
 
 import (
-	"sort"
+	"math"
+	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"drover/messages"
 )
 
-// marks follows one session's acknowledgements: the acked mark is the highest sequence number up to which every event
-// is stored in its stream, or needed no storing. What is up to the mark may be forgotten; the rest
-// Discord must replay.
+// marks follows one session's acknowledgements. The acked mark of a stream is the highest sequence number up to which
+// every event of that stream is stored; events of the other stream, and those that needed no storing, count as done.
+// What is up to its stream's mark may be forgotten. The rest Discord must replay.
 //
-// The read goroutine calls sent and skip, in rising order; NATS' goroutine calls Acked, in any.
+// The read goroutine calls sent and skip, in rising order; NATS' goroutine calls Acked, in any. An acknowledgement of an
+// earlier session reaches that one's marks.
 type marks struct {
-	mark atomic.Int64
+	session string    // Discord's whole id
+	number  uint64    // the session's, as the tracker counts
+	begun   time.Time // READY of the shard's first session ever, which may be another one; zero: in an earlier process
+	settled func()    // called when nothing is held any more; must not block; may be nil
 
-	mu     sync.Mutex
-	open   []entry // by rising seq; from head on, the oldest that is not acknowledged and all after it
-	head   int
-	last   int64 // newest seq seen, published or not
-	before int64 // last, as it was before the newest sent
+	former    [messages.Streams]former // what an earlier process left; set before the shard starts
+	spooledAt time.Time                // when the newest of it in the spool was read; zero: there is nothing
+
+	low atomic.Int64 // the lower one of the marks
+
+	mu       sync.Mutex
+	lanes    [messages.Streams]lane
+	held     int // of drover's own events: not acknowledged
+	adopting bool
 }
 
-// entry is an event in flight.
-type entry struct {
-	seq  int64
-	done bool
+// former is what an earlier process had done of a stream's events.
+type former struct {
+	acked  int64
+	upTo   int64   // acknowledged, or in the spool and so on their way
+	beyond []int64 // stored, above acked; rising
 }
 
-// newMarks returns the marks of a session of which everything up to seq is done.
-func newMarks(seq int64) *marks {
-	m := &marks{last: seq}
-	m.mark.Store(seq)
+// newMarks returns the marks of a session of which everything up to seq is done. stored says behind which positions of
+// the streams everything else of it will stand.
+func newMarks(session string, number uint64, seq int64, stored [messages.Streams]uint64) *marks {
+	m := &marks{session: session, number: number}
+	for s := range m.lanes {
+		m.lanes[s] = lane{floor: seq, last: seq, stored: stored[s]}
+	}
+	m.low.Store(seq)
 	return m
+}
+
+// restoreMarks returns the marks of an earlier process's session. adopt follows.
+func restoreMarks(c *messages.Checkpoint, number uint64) *marks {
+	m := newMarks(c.Session, number, c.Seq(), c.Stored)
+	m.adopting = true
+	for s := range m.lanes {
+		m.lanes[s].floor = c.Acked[s]
+		beyond := slices.Clone(c.Beyond[s])
+		slices.Sort(beyond)
+		m.former[s] = former{acked: c.Acked[s], upTo: c.Acked[s], beyond: beyond}
+	}
+	return m
+}
+
+// adopt takes over what the spool has of the session. Acknowledgements of it may have come before.
+func (m *marks) adopt(found [messages.Streams]messages.Spooled) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.adopting = false
+	for s := range m.lanes {
+		l, last := &m.lanes[s], found[s].Last
+		m.former[s].upTo = max(m.former[s].upTo, last)
+		l.spool.last = last
+		l.spool.left += found[s].Left
+		l.drained()
+		if found[s].At.After(m.spooledAt) {
+			m.spooledAt = found[s].At
+		}
+	}
+	m.lower()
+}
+
+// done reports whether a replayed event needs no publishing: it is stored, or on its way from the spool.
+func (m *marks) done(stream messages.Stream, seq int64) bool {
+	f := &m.former[stream]
+	if seq <= f.upTo {
+		return true
+	}
+	_, found := slices.BinarySearch(f.beyond, seq)
+	return found
 }
 
 // sent records that seq is about to be handed to the window. Once more for the newest changes nothing: a panic
 // kept it from being told whether the window took it.
-func (m *marks) sent(seq int64) {
+func (m *marks) sent(stream messages.Stream, seq int64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if n := len(m.open); n > m.head && m.open[n-1].seq == seq {
-		return
+	for s := range m.lanes {
+		if l := &m.lanes[s]; s == int(stream) {
+			l.push(seq)
+		} else {
+			l.last = max(l.last, seq)
+			l.advance()
+		}
 	}
-	if m.head > 64 && m.head > len(m.open)/2 { // move what is in flight to the front of its array
-		m.open = m.open[:copy(m.open, m.open[m.head:])]
-		m.head = 0
-	}
-	m.before, m.last = m.last, seq
-	m.open = append(m.open, entry{seq: seq})
+	m.lower()
 }
 
 // unsent takes the newest sent back: the window did not take it.
-func (m *marks) unsent(seq int64) {
+func (m *marks) unsent(stream messages.Stream, seq int64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if n := len(m.open); n > m.head && m.open[n-1].seq == seq {
-		m.open, m.last = m.open[:n-1], m.before
-		m.advance()
-	}
+	m.lanes[stream].pop(seq)
+	m.lower()
 }
 
-// skip records a sequence number that is never published: it counts as done once all before it are.
+// skip records a sequence number that is not published: it counts as done once all before it are.
 func (m *marks) skip(seq int64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.last = max(m.last, seq)
-	m.advance()
+	for s := range m.lanes {
+		m.lanes[s].last = max(m.lanes[s].last, seq)
+		m.lanes[s].advance()
+	}
+	m.lower()
+}
+
+// Acked implements messages.Receipt for the session's dispatches.
+func (m *marks) Acked(stream messages.Stream, seq int64, stored uint64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	l := &m.lanes[stream]
+	if m.adopting || seq <= l.spool.last {
+		l.spool.left--
+		l.spool.stored = max(l.spool.stored, stored)
+		if !m.adopting {
+			l.drained()
+		}
+	} else {
+		l.ack(seq, stored)
+	}
+	m.lower()
+}
+
+// hold returns a receipt for one of drover's own events, and keeps point from being ok until it is acknowledged.
+func (m *marks) hold() messages.Receipt {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.held++
+	return &held{of: m}
+}
+
+// held is the receipt of one own event.
+type held struct {
+	of   *marks
+	done bool // guarded by of.mu
 }
 
 // Acked implements messages.Receipt.
-func (m *marks) Acked(_ messages.Stream, seq int64) {
+func (h *held) Acked(messages.Stream, int64, uint64) {
+	m := h.of
 	m.mu.Lock()
-	defer m.mu.Unlock()
-	flight := m.open[m.head:]
-	i := 0
-	if len(flight) > 0 && flight[0].seq != seq { // acknowledgements come nearly in order
-		i = sort.Search(len(flight), func(i int) bool { return flight[i].seq >= seq })
+	last := !h.done && m.held == 1
+	if !h.done {
+		h.done = true
+		m.held--
 	}
-	if i < len(flight) && flight[i].seq == seq {
-		flight[i].done = true
+	m.mu.Unlock()
+	if last && m.settled != nil {
+		m.settled()
 	}
-	m.advance()
 }
 
-// acked returns the mark. Any goroutine may call it.
-func (m *marks) acked() int64 { return m.mark.Load() }
+// acked returns the lower one of the marks. Any goroutine may call it.
+func (m *marks) acked() int64 { return m.low.Load() }
 
-// advance moves head over what is done, and the mark with it.
-func (m *marks) advance() {
-	for m.head < len(m.open) && m.open[m.head].done {
-		m.head++
+// reached is the sequence number up to which nothing of the session can be missing: it is acknowledged or in the spool.
+// An event is written to the spool after all interactions that came before it, but not the other way round.
+func (m *marks) reached() int64 {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if f := m.former[messages.Events]; f.upTo > f.acked {
+		return max(f.upTo, m.lanes[messages.Events].mark())
 	}
-	if m.head == len(m.open) {
-		m.open, m.head = m.open[:0], 0
-		m.mark.Store(m.last)
-		return
+	low := int64(math.MaxInt64)
+	for s := range m.lanes {
+		low = min(low, max(m.former[s].upTo, m.lanes[s].mark()))
 	}
-	m.mark.Store(m.open[m.head].seq - 1)
+	return low
+}
+
+// point returns what a checkpoint says of the streams. ok is false while it must not replace an older one: what tells
+// consumers of that one's end is not stored yet, or an acknowledgement was faster than the read goroutine, so that the
+// guild set lacks an event that the mark covers. received is what the tracker had before.
+func (m *marks) point(received int64) (acked [messages.Streams]int64, stored [messages.Streams]uint64, ok bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	ok = m.held == 0 && !m.adopting
+	for s := range m.lanes {
+		l := &m.lanes[s]
+		acked[s], stored[s] = l.mark(), l.stored
+		ok = ok && (l.newest <= received || acked[s] < l.newest)
+	}
+	return acked, stored, ok
+}
+
+// nothingOpen reports that every event of the stream is acknowledged.
+func (m *marks) nothingOpen(stream messages.Stream) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	l := &m.lanes[stream]
+	return !m.adopting && l.spool.left == 0 && l.head == len(l.open)
+}
+
+// remade forgets the positions in a stream that was made again, which counts from 1.
+func (m *marks) remade(stream messages.Stream) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	l := &m.lanes[stream]
+	l.stored, l.spool.stored = 0, 0
+	for i := range l.open {
+		l.open[i].stored = 0
+	}
+}
+
+func (m *marks) lower() {
+	low := m.lanes[0].mark()
+	for s := range m.lanes {
+		low = min(low, m.lanes[s].mark())
+	}
+	m.low.Store(low)
 }

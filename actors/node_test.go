@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -27,12 +28,15 @@ type node struct {
 	system *actor.ActorSystem
 	root   *actor.PID
 	window *fakeWindow
+	store  *fakeSessions
 	log    *logBook
 	dial   func(ctx context.Context, network, addr string) (net.Conn, error) // into the network in memory
+	dead   atomic.Bool                                                       // its process was killed
 
-	mu      sync.Mutex
-	refused []error
-	drained int
+	mu       sync.Mutex
+	refused  []error
+	quiesced int
+	drained  int
 }
 
 // inBubble runs f with a node of one pool in simulated time, and ends both. change may be nil.
@@ -48,37 +52,93 @@ func inBubble(t *testing.T, shards int, sim gatewaysim.Options, change func(*nod
 func startNode(t *testing.T, shards int, simulated gatewaysim.Options, change func(*node, *Options)) *node {
 	t.Helper()
 	simulated.Shards, simulated.Record = shards, true
-	n := &node{t: t, sim: gatewaysim.New(simulated), window: &fakeWindow{}, log: &logBook{}}
+	n := &node{t: t, sim: gatewaysim.New(simulated), window: &fakeWindow{}, store: &fakeSessions{}, log: &logBook{}}
 	pipe, err := n.sim.StartPipe()
 	if err != nil {
 		t.Fatal(err)
 	}
 	n.dial = pipe.Dial
+	n.spawn(change)
+	if shards > 0 {
+		n.tell(n.assignment(shards))
+	}
+	return n
+}
+
+// assignment is one pool of all shards.
+func (n *node) assignment(shards int) messages.Assign {
+	a := messages.Assign{Total: shards, GatewayURL: n.sim.GatewayURL()}
+	for id := range shards {
+		a.Shards = append(a.Shards, id)
+	}
+	return a
+}
+
+// spawn starts the root actor.
+func (n *node) spawn(change func(*node, *Options)) {
+	n.t.Helper()
+	count := func(what *int) func() { return func() { n.mu.Lock(); *what++; n.mu.Unlock() } }
 	o := Options{
 		Node:    "test",
 		Session: gateway.SessionOptions{Token: "token", Intents: 513, Compress: "zlib-stream", Rand: func() float64 { return 0.5 }},
 		Dial:    dialer(n.dial),
-		Window:  n.window, Permits: &fakePermits{}, Filter: &Filter{}, Meters: meters(t), Log: slog.New(n.log.handler()),
-		Refused: func(err error) { n.mu.Lock(); n.refused = append(n.refused, err); n.mu.Unlock() },
-		Drained: func() { n.mu.Lock(); n.drained++; n.mu.Unlock() },
+		Window:  n.window, Permits: &fakePermits{}, Filter: &Filter{}, Meters: meters(n.t), Log: slog.New(n.log.handler()),
+		Sessions: n.store,
+		Refused:  func(err error) { n.mu.Lock(); n.refused = append(n.refused, err); n.mu.Unlock() },
+		Quiesced: count(&n.quiesced),
+		Drained:  count(&n.drained),
 	}
 	if change != nil {
 		change(n, &o)
 	}
+	dial := o.Dial
+	o.Dial = func(ctx context.Context, url string) (*gateway.Conn, error) {
+		if n.dead.Load() {
+			return nil, errTest
+		}
+		return dial(ctx, url)
+	}
 	n.system = actor.NewActorSystem(actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger { return slog.New(slog.DiscardHandler) }))
+	var err error
 	if n.root, err = Spawn(n.system, o); err != nil {
-		t.Fatal(err)
+		n.t.Fatal(err)
 	}
 	n.tell(messages.BrokerUp{})
 	synctest.Wait()
-	if shards > 0 {
-		a := messages.Assign{Total: shards, GatewayURL: n.sim.GatewayURL()}
-		for id := range shards {
-			a.Shards = append(a.Shards, id)
-		}
-		n.tell(a)
+}
+
+// kill ends the process between two instructions: nothing is stored, acknowledged, dialled or said any more.
+func (n *node) kill() {
+	n.t.Helper()
+	synctest.Wait()
+	n.window.kill()
+	n.store.sabotage(errTest, false)
+	n.dead.Store(true)
+	n.sim.Drop(gatewaysim.All)
+	synctest.Wait()
+	n.end()
+}
+
+// end stops the actors.
+func (n *node) end() {
+	n.window.release()
+	_ = n.system.Root.StopFuture(n.root).Wait()
+	n.system.Shutdown()
+	elapse(10 * time.Second) // protoactor's own timer for dead letters
+}
+
+// successor starts another process on the same Discord, with what is stored of n's sessions. a may alter its assignment.
+func (n *node) successor(shards int, change func(*node, *Options), a func(*messages.Assign)) *node {
+	n.t.Helper()
+	next := &node{t: n.t, sim: n.sim, window: &fakeWindow{stored: n.window.Stored()}, store: &fakeSessions{stored: n.store.all()}, log: &logBook{}, dial: n.dial}
+	next.spawn(change)
+	assignment := next.assignment(shards)
+	assignment.Sessions = next.store.all()
+	if a != nil {
+		a(&assignment)
 	}
-	return n
+	next.tell(assignment)
+	return next
 }
 
 // dialer is how a shard dials over a network in memory.
@@ -110,11 +170,11 @@ func (n *node) alive(path string) bool {
 
 // stop ends actors and simulator, as a node does when its drain is over or took too long.
 func (n *node) stop() {
-	n.window.release()
-	_ = n.system.Root.StopFuture(n.root).Wait()
-	n.system.Shutdown()
+	if !n.dead.Load() {
+		n.end()
+	}
 	n.sim.Close()
-	elapse(10 * time.Second) // protoactor's own timer for dead letters
+	elapse(10 * time.Second)
 	if n.t.Failed() {
 		n.t.Log(n.log.String())
 	}

@@ -3,6 +3,7 @@ package actors
 import (
 	"context"
 	"log/slog"
+	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
 
@@ -26,9 +27,17 @@ type Options struct {
 	Meters  *telemetry.Meters
 	Log     *slog.Logger
 
+	// Sessions keeps checkpoints; nil: sessions end with the process.
+	Sessions Sessions
+	// CheckpointInterval is how often a shard's checkpoint is written at the most; 0 is 1 s. Too low costs writes; too
+	// high makes the next process replay more, all of which is recognised.
+	CheckpointInterval time.Duration
+
 	// Refused is called once when Discord refuses the bot, or every shard of this node, for good. It must
 	// not block.
 	Refused func(error)
+	// Quiesced is called once after messages.Quiesce, when no shard takes an event any more. It must not block.
+	Quiesced func()
 	// Drained is called once after messages.Drain, when every session is closed. It must not block.
 	Drained func()
 }
@@ -43,6 +52,21 @@ type Window interface {
 	// Replay sends everything unacknowledged again, in order, under the same ids, and then lets Publish
 	// go on. It waits for NATS, and returns an error only when ctx ends.
 	Replay(ctx context.Context) error
+	// Adopt makes r the receipt of the dispatches of a session that an earlier process left in the spool, and says what
+	// they are. r may be told before it returns.
+	Adopt(session string, r messages.Receipt) [messages.Streams]messages.Spooled
+	// Stored is for each stream a sequence number of the stream behind which everything stands that is not acknowledged
+	// yet.
+	Stored() [messages.Streams]uint64
+	// Full reports that neither window nor spool has room: readers wait, and Discord's patience runs.
+	Full() bool
+}
+
+// Sessions keeps what the next process needs to RESUME.
+type Sessions interface {
+	// Save writes one shard's checkpoint. An error means "unknown": the shard's next one then carries its guild set.
+	// It is called by one goroutine at a time for one shard, with a context that ends soon.
+	Save(ctx context.Context, c messages.Checkpoint) error
 }
 
 // Identifier hands out IDENTIFY permits for all shards of the bot.
@@ -63,8 +87,11 @@ type Permit interface {
 }
 
 // Spawn starts the root actor and with it the node's publisher and health. Send it messages.Assign for each
-// pool, messages.Drain to end in order, and request messages.StatusQuery to look.
+// pool, messages.Quiesce and then messages.Drain to end in order, and request messages.StatusQuery to look.
 func Spawn(system *actor.ActorSystem, o Options) (*actor.PID, error) {
+	if o.CheckpointInterval <= 0 {
+		o.CheckpointInterval = time.Second
+	}
 	kept := newKept()
 	return system.Root.SpawnNamed(props(o.Log, func() actor.Actor { return newRoot(&o, kept) }), "root")
 }

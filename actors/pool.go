@@ -7,6 +7,7 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 
 	"drover/messages"
+	"drover/system/gateway"
 	"drover/system/telemetry"
 )
 
@@ -16,15 +17,38 @@ type pool struct {
 	*Options
 	assign            messages.Assign
 	health, publisher *actor.PID
-	kept              map[int]*carried // by shard id; survives a restart of the pool
+	kept              *pooled
 
-	root     *actor.RootContext
-	self     *actor.PID
-	parent   *actor.PID
-	shards   map[int]*actor.PID
-	ids      map[string]int // actor id → shard id
-	draining bool
+	root    *actor.RootContext
+	self    *actor.PID
+	parent  *actor.PID
+	shards  map[int]*actor.PID
+	ids     map[string]int // actor id → shard id
+	loud    map[int]bool   // shards that were asked to quiesce and have not answered
+	closing bool           // shards were told to drain
+	keeper  *keeper        // nil: nobody keeps checkpoints, or the last ones are written
 }
+
+// pooled is what survives a restart of the pool.
+type pooled struct {
+	shards          map[int]*carried // by id
+	poke            chan struct{}    // capacity 1: a shard's new session wants a checkpoint at once
+	gateway         string           // where sessions begin, if that has changed since the assignment
+	quiet, draining bool
+}
+
+func newPooled() *pooled { return &pooled{shards: map[int]*carried{}, poke: make(chan struct{}, 1)} }
+
+// wake asks the keeper to look. Any goroutine may call it.
+func (k *pooled) wake() {
+	select {
+	case k.poke <- struct{}{}:
+	default:
+	}
+}
+
+// checkpointed tells the pool that its keeper has ended.
+type checkpointed struct{}
 
 // Restarts of one shard: failures within failureWindow count together, and from loudFailures on each
 // is logged at error. They never end a shard: one that dies silently is worse than one that retries.
@@ -38,28 +62,48 @@ func (p *pool) Receive(ctx actor.Context) {
 	switch m := ctx.Message().(type) {
 	case *actor.Started:
 		p.start(ctx)
+	case messages.GatewayMoved:
+		p.kept.gateway = m.URL
+		p.toAll(ctx, m)
+	case messages.StreamLost:
+		p.toAll(ctx, m)
+	case messages.Quiesce:
+		p.quiesce(ctx)
+	case messages.Quiesced:
+		p.shardQuiesced(ctx, m.ShardID)
 	case messages.Drain:
 		p.drain(ctx)
+	case checkpointed:
+		p.close(ctx)
 	case messages.Drained:
 		p.shardDrained(ctx, m.ShardID)
+	case *actor.Restarting, *actor.Stopping:
+		p.keeper.stop()
 	}
 }
 
 func (p *pool) start(ctx actor.Context) {
 	p.root, p.self, p.parent = ctx.ActorSystem().Root, ctx.Self(), ctx.Parent()
-	p.shards, p.ids = map[int]*actor.PID{}, map[string]int{}
+	p.shards, p.ids, p.loud = map[int]*actor.PID{}, map[string]int{}, map[int]bool{}
+	if p.kept.quiet { // what is quiet stays so
+		p.quiescedAll(ctx)
+		if p.kept.draining {
+			p.close(ctx)
+		}
+		return
+	}
 	var fresh []int
 	for _, id := range p.assign.Shards {
-		if p.kept[id] == nil {
-			p.kept[id] = newCarried()
+		if p.kept.shards[id] == nil {
+			p.kept.shards[id] = p.carry(id)
 		}
-		if c := p.kept[id]; c.halted == nil && c.memory.Resume.SessionID == "" {
+		if c := p.kept.shards[id]; c.halted == nil && !c.memory.Resumes(p.session(id)) {
 			fresh = append(fresh, id)
 		}
 	}
 	p.Permits.Announce(fresh...)
 	for _, id := range p.assign.Shards {
-		c := p.kept[id]
+		c := p.kept.shards[id]
 		// Before the shard can say anything of itself.
 		ctx.Send(p.health, messages.ShardStarted{Pool: p.assign.Pool, ShardID: id, Live: c})
 		if c.halted != nil {
@@ -68,15 +112,39 @@ func (p *pool) start(ctx actor.Context) {
 		}
 		p.spawn(ctx, id)
 	}
+	if p.Sessions != nil {
+		p.keeper = startKeeper(p.Options, p.assign, p.kept)
+	}
+}
+
+// carry makes what a shard starts from.
+func (p *pool) carry(id int) *carried {
+	c := newCarried(p.kept.wake)
+	if p.Sessions != nil {
+		c.tracker.Keep()
+	}
+	if of, ok := p.assign.Sessions[id]; ok {
+		c.restore(&of, p.Window)
+	} else if lost, ok := p.assign.Lost[id]; ok {
+		c.bereave(&lost)
+	}
+	return c
+}
+
+// session are the options of one shard's session.
+func (p *pool) session(id int) gateway.SessionOptions {
+	o := p.Session
+	o.ShardID, o.Shards, o.URL = id, p.assign.Total, p.assign.GatewayURL
+	if p.kept.gateway != "" {
+		o.URL = p.kept.gateway
+	}
+	return o
 }
 
 func (p *pool) spawn(ctx actor.Context, id int) {
-	c := p.kept[id]
-	session := p.Session
-	session.ShardID, session.Shards, session.URL = id, p.assign.Total, p.assign.GatewayURL
 	o := &shardOptions{
-		Options: p.Options, Session: session, ID: id, Pool: p.assign.Pool,
-		Health: p.health, Publisher: p.publisher, carried: c,
+		Options: p.Options, Session: p.session(id), ID: id, Pool: p.assign.Pool,
+		Health: p.health, Publisher: p.publisher, carried: p.kept.shards[id],
 	}
 	pid, err := ctx.SpawnNamed(props(p.Log, func() actor.Actor { return &shard{shardOptions: o} }), fmt.Sprintf("shard-%d", id))
 	if err != nil {
@@ -90,7 +158,7 @@ func (p *pool) HandleFailure(_ *actor.ActorSystem, sup actor.Supervisor, child *
 	stats *actor.RestartStatistics, reason, _ any) {
 	id := p.ids[child.Id]
 	verdict, err := decide(reason)
-	if p.draining { // nothing begins anew; its session is kept in any case
+	if p.kept.quiet { // nothing begins anew; its session is kept in any case
 		sup.StopChildren(child)
 		p.root.Send(p.self, messages.Drained{Pool: p.assign.Pool, ShardID: id})
 		return
@@ -112,7 +180,7 @@ func (p *pool) HandleFailure(_ *actor.ActorSystem, sup actor.Supervisor, child *
 // halt reports before it stops, so that everybody knows the cause before the shard is gone.
 func (p *pool) halt(sup actor.Supervisor, child *actor.PID, id int, err error) {
 	p.Log.Error("shard refused for good", "shard_id", id, "pool_id", p.assign.Pool, "err", err)
-	p.kept[id].halted = err
+	p.kept.shards[id].halted = err
 	halted := messages.ShardHalted{Pool: p.assign.Pool, ShardID: id, Err: err}
 	p.root.Send(p.health, halted)
 	p.root.Send(p.parent, halted)
@@ -126,28 +194,68 @@ func (p *pool) restart(sup actor.Supervisor, child *actor.PID, id int, stats *ac
 		stats.Reset() // otherwise every failure of a lifetime would count together
 	}
 	stats.Fail()
-	p.kept[id].restarts++
+	p.kept.shards[id].restarts++
 	log := p.Log.Warn
 	if v == bug || stats.FailureCount() >= loudFailures {
 		log = p.Log.Error
 	}
 	log("shard restarts", "shard_id", id, "pool_id", p.assign.Pool, "verdict", v.String(),
-		"failures", stats.FailureCount(), "restarts", p.kept[id].restarts, "err", err)
+		"failures", stats.FailureCount(), "restarts", p.kept.shards[id].restarts, "err", err)
 	sup.RestartChildren(child)
 }
 
+func (p *pool) toAll(ctx actor.Context, message any) {
+	for _, pid := range p.shards {
+		ctx.Send(pid, message)
+	}
+}
+
+// quiesce has every shard stop reading.
+func (p *pool) quiesce(ctx actor.Context) {
+	if !p.kept.quiet {
+		p.kept.quiet = true
+		for id, pid := range p.shards {
+			if p.kept.shards[id].halted != nil {
+				delete(p.shards, id)
+				continue
+			}
+			p.loud[id] = true
+			ctx.Send(pid, messages.Quiesce{})
+		}
+	}
+	p.quiescedAll(ctx)
+}
+
+func (p *pool) shardQuiesced(ctx actor.Context, id int) {
+	delete(p.loud, id)
+	p.quiescedAll(ctx)
+}
+
+func (p *pool) quiescedAll(ctx actor.Context) {
+	if p.kept.quiet && len(p.loud) == 0 {
+		ctx.Send(p.parent, messages.Quiesced{Pool: p.assign.Pool})
+	}
+}
+
+// drain writes the last checkpoints and then closes the sessions: what a checkpoint says of acknowledgements is as new
+// then as it can be.
 func (p *pool) drain(ctx actor.Context) {
-	if p.draining {
+	if p.kept.draining {
 		return
 	}
-	p.draining = true
-	for id, pid := range p.shards {
-		if p.kept[id].halted != nil {
-			delete(p.shards, id)
-			continue
-		}
-		ctx.Send(pid, messages.Drain{})
+	p.kept.draining = true
+	p.quiesce(ctx) // where nobody has asked for it
+	if p.keeper == nil {
+		p.close(ctx)
+		return
 	}
+	self, root := p.self, p.root
+	p.keeper.finish(func() { root.Send(self, checkpointed{}) })
+}
+
+func (p *pool) close(ctx actor.Context) {
+	p.closing = true
+	p.toAll(ctx, messages.Drain{})
 	p.drainedAll(ctx)
 }
 
@@ -156,11 +264,12 @@ func (p *pool) shardDrained(ctx actor.Context, id int) {
 		delete(p.shards, id)
 		ctx.Stop(pid)
 	}
+	p.shardQuiesced(ctx, id)
 	p.drainedAll(ctx)
 }
 
 func (p *pool) drainedAll(ctx actor.Context) {
-	if p.draining && len(p.shards) == 0 {
-		ctx.Send(ctx.Parent(), messages.Drained{Pool: p.assign.Pool})
+	if p.closing && len(p.shards) == 0 {
+		ctx.Send(p.parent, messages.Drained{Pool: p.assign.Pool})
 	}
 }

@@ -26,6 +26,7 @@ type publisher struct {
 type publishing struct {
 	up       bool                    // NATS is connected
 	outbox   chan messages.LifeCycle // nil before the first start and after the stop
+	waiting  []messages.LifeCycle    // what the outbox before held when it was stopped
 	draining bool                    // outbox is closed
 	cancel   context.CancelFunc      // ends the outbox's goroutine early
 	herald   chan struct{}           // closed when that has ended
@@ -79,14 +80,19 @@ func (p *publisher) start(ctx actor.Context) {
 // open starts the goroutine that takes life-cycle events into the window. It ends when drain closes the outbox;
 // stop ends it early and waits for it.
 func (p *publisher) open(parent *actor.PID, root *actor.RootContext) {
-	outbox, herald, window := make(chan messages.LifeCycle, outboxSize), make(chan struct{}), p.Window
+	kept, window := p.kept, p.Window
+	outbox, herald := make(chan messages.LifeCycle, max(outboxSize, len(kept.waiting))), make(chan struct{})
+	for _, l := range kept.waiting {
+		outbox <- l
+	}
 	run, cancel := context.WithCancel(context.Background())
-	p.kept.outbox, p.kept.draining, p.kept.cancel, p.kept.herald = outbox, false, cancel, herald
+	kept.outbox, kept.waiting, kept.draining, kept.cancel, kept.herald = outbox, nil, false, cancel, herald
 	go func() {
 		defer close(herald)
 		for l := range outbox {
-			if window.Publish(run, l.Event()) != nil {
-				return // only when the window or the publisher ends
+			if window.Publish(run, l.Event()) != nil { // only when the window or the publisher ends
+				kept.waiting = append(kept.waiting, l)
+				return
 			}
 		}
 		if run.Err() == nil {
@@ -162,6 +168,9 @@ func (p *publisher) lifeCycle(l messages.LifeCycle) {
 	default:
 		p.Meters.Error(telemetry.Node, telemetry.Node, telemetry.ErrPublish)
 		p.Log.Error("life-cycle event dropped: too many wait for the broker", "shard_id", l.ShardID)
+		if l.Receipt != nil {
+			l.Receipt.Acked(messages.Events, l.Seq, 0) // or its session would never be kept
+		}
 	}
 }
 
@@ -170,5 +179,9 @@ func (p *publisher) stop() {
 	p.kept.cancel()
 	p.drain()
 	<-p.kept.herald
+	// Where the root restarts the next incarnation takes them: one may be a gap, and a checkpoint waits for its receipt.
+	for l := range p.kept.outbox {
+		p.kept.waiting = append(p.kept.waiting, l)
+	}
 	p.kept.outbox = nil
 }

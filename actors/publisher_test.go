@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -178,5 +179,40 @@ func TestRoot_panics_keep_the_drain(t *testing.T) {
 		if got := n.sim.Counts().Identifies; len(refused) != 1 || drained != 1 || got != 2 {
 			t.Errorf("got %d times refused, %d drained and %d IDENTIFYs, want 1, 1 and 2", len(refused), drained, got)
 		}
+	})
+}
+
+// A restart of the root stops the publisher and starts another one.
+func TestPublisher_hands_what_waits_to_the_next_one(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, k, m := &fakeWindow{}, &publishing{}, newMarks("s", 1, 1, [messages.Streams]uint64{})
+		o := &Options{Window: w, Meters: meters(t), Log: slog.New(slog.DiscardHandler)}
+		start := func() *publisher {
+			p := newPublisher(o, k)
+			p.ctx, p.cancel = context.WithCancel(t.Context())
+			p.open(nil, nil)
+			return p
+		}
+		w.hold()
+		first := start()
+		for i := range int64(3) {
+			first.lifeCycle(messages.LifeCycle{
+				Session: "s", Connection: uint64(i), Receipt: m.hold(), Gap: &messages.GapData{Reason: messages.GapStreamLost, To: i},
+			})
+		}
+		synctest.Wait()
+		first.stop()
+		w.release()
+		second := start()
+		synctest.Wait()
+		for i, e := range w.typed("shard.gap") {
+			if want := fmt.Sprintf(`"to":%d`, i); !strings.Contains(e.data, want) {
+				t.Errorf("got %s, want %s: they keep their order", e.data, want)
+			}
+		}
+		if _, _, ok := m.point(1); !ok || w.ofType("shard.gap") != 3 {
+			t.Errorf("got %d gaps, checkpoint free %v; want 3, true", w.ofType("shard.gap"), ok)
+		}
+		second.stop()
 	})
 }

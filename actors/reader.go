@@ -34,12 +34,12 @@ type reader struct {
 
 	heard   atomic.Int64 // Unix ns of the last inbound message
 	blocked atomic.Bool  // waiting for room in the window
+	quiet   atomic.Bool  // dispatches are not taken any more
 
 	// Owned by the goroutine, under busy; retire takes busy to know that it is done with them.
 	busy     sync.Mutex
 	retired  bool
 	session  string
-	lost     string // the session before, where this connection begins a new one
 	marks    *marks
 	from     int64 // the sequence number that RESUME named
 	replayed int   // dispatches since then; -1: not resuming
@@ -96,6 +96,18 @@ func (r *reader) step(payload []byte) error {
 		r.tell(append([]byte(nil), payload...))
 		return nil
 	}
+	if r.quiet.Load() {
+		return nil // not taken, so Discord replays it
+	}
+	err := r.take(f, payload, now)
+	if r.quiet.Load() {
+		return nil // it may have been cancelled on its way to the window
+	}
+	return err
+}
+
+// take handles one dispatch.
+func (r *reader) take(f *gateway.Frame, payload []byte, now time.Time) error {
 	switch string(f.T) {
 	case "READY":
 		return r.ready(f, payload, now)
@@ -111,6 +123,7 @@ func (r *reader) dispatch(f *gateway.Frame, now time.Time) error {
 		r.conn.Close(4000, "dispatch before READY")
 		return errors.New("gateway: dispatch before READY")
 	}
+	r.shard.carried.dispatched.Store(now.UnixNano())
 	if err := r.settle(); err != nil {
 		return err
 	}
@@ -127,6 +140,10 @@ func (r *reader) dispatch(f *gateway.Frame, now time.Time) error {
 		r.replayed++
 	}
 	r.shard.Meters.Received(r.shard.ID, r.shard.Pool, verdict.Kind)
+	if r.marks.done(verdict.Kind.Stream, f.S) {
+		r.pass(f)
+		return nil
+	}
 	if !r.shard.Filter.Pass(f.T) {
 		r.shard.Meters.Filtered(r.shard.ID, r.shard.Pool)
 		r.tracker.Accept(f)
@@ -138,14 +155,25 @@ func (r *reader) dispatch(f *gateway.Frame, now time.Time) error {
 		GuildID: f.GuildID(), ChannelID: f.ChannelID(), UserID: f.UserID(),
 		Data: f.D, Extra: r.splice(f), Receipt: r.marks,
 	}
-	r.marks.sent(f.S)
+	r.marks.sent(verdict.Kind.Stream, f.S)
 	if err := r.publish(&r.event); err != nil {
-		r.marks.unsent(f.S) // RESUME brings it again
+		r.marks.unsent(verdict.Kind.Stream, f.S) // RESUME brings it again
 		return err
 	}
 	r.tracker.Accept(f)
 	r.event = messages.Event{} // it aliases the frame, which may be a giant
 	return nil
+}
+
+// pass takes a replayed event that an earlier process has seen to: it is stored, or on its way from the spool. The guild
+// set that was restored has what is stored.
+func (r *reader) pass(f *gateway.Frame) {
+	if f.S <= r.marks.former[messages.Events].acked {
+		r.tracker.Pass(f)
+	} else {
+		r.tracker.Accept(f)
+	}
+	r.marks.skip(f.S)
 }
 
 // splice makes the members that two types of events carry in front of Discord's own.
@@ -175,31 +203,37 @@ func (r *reader) ready(f *gateway.Frame, payload []byte, now time.Time) error {
 		r.tell(append([]byte(nil), payload...))
 		return nil
 	}
-	r.session, r.replayed = ready.SessionID, -1
-	r.marks = newMarks(f.S)
-	r.shard.carried.adopt(r.marks)
+	begun := r.shard.carried.succeed(now)
 	left := r.tracker.Begin(f.S, ready.Guilds)
-	r.tell(append([]byte(nil), payload...))
+	r.session, r.replayed = ready.SessionID, -1
+	r.marks = newMarks(r.session, r.tracker.Session(), f.S, r.shard.Window.Stored())
+	r.marks.begun, r.marks.settled = begun, r.shard.carried.poke
 	r.declareGap(now)
 	r.lifeCycle(now, func(l *messages.LifeCycle) {
 		l.Ready = &messages.ReadyData{Session: messages.ShortSession(r.session), Guilds: len(ready.Guilds)}
+		l.Receipt = r.marks.hold()
 	})
 	for _, guild := range left { // while there was no session; no dispatch tells of it
-		r.owe(messages.OfflineLeave(r.lost, guild, r.shard.ID, now))
+		leave := messages.OfflineLeave(r.shard.carried.lost, guild, r.shard.ID, now)
+		leave.Receipt = r.marks.hold()
+		r.owe(leave)
 	}
+	r.shard.carried.adopt(r.marks)
+	r.tell(append([]byte(nil), payload...))
 	return r.settle()
 }
 
 // declareGap says that a session was lost, before anything of the new one.
 func (r *reader) declareGap(now time.Time) {
-	gap := r.shard.carried.gap
-	if gap == nil {
+	lost := r.shard.carried.gap
+	if lost == nil {
 		return
 	}
 	r.shard.carried.gap = nil
+	gap := *lost
 	gap.To = now.UnixMilli()
-	r.shard.Meters.Gap(r.shard.ID, r.shard.Pool)
-	r.lifeCycle(now, func(l *messages.LifeCycle) { l.Gap = gap })
+	r.shard.Meters.Gap(r.shard.ID, r.shard.Pool, gap.Reason)
+	r.lifeCycle(now, func(l *messages.LifeCycle) { l.Gap, l.Receipt = &gap, r.marks.hold() })
 }
 
 // resumed ends a replay. Its sequence number needs no storing.
@@ -245,6 +279,15 @@ func (r *reader) settle() error {
 // seen is what the session machine may know of this goroutine.
 func (r *reader) seen() gateway.Seen {
 	return gateway.Seen{Seq: r.tracker.Seq(), At: time.Unix(0, r.heard.Load()), Blocked: r.blocked.Load()}
+}
+
+// quiesce stops taking dispatches; control payloads go on, so that the connection stays alive. It waits only for a frame
+// in progress, which a cancelled context ends.
+func (r *reader) quiesce() {
+	r.quiet.Store(true)
+	r.cancel()
+	r.busy.Lock()
+	defer r.busy.Unlock() // a frame in progress is done with the window
 }
 
 // retire makes sure that the goroutine touches the shard's tracker and marks no more. It waits only

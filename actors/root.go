@@ -16,14 +16,16 @@ type root struct {
 
 	health, publisher *actor.PID
 	pools             map[int]*actor.PID
+	loud              map[int]bool // pools that were asked to quiesce and have not answered
 }
 
 // kept is what survives a restart of the root, which only a bug in it can cause.
 type kept struct {
 	assigned   map[int]messages.Assign
-	shards     map[int]map[int]*carried // pool → shard
-	halted     map[int]bool             // shards refused for good
-	refused    bool                     // Refused was called
+	pools      map[int]*pooled
+	halted     map[int]bool // shards refused for good
+	refused    bool         // Refused was called
+	quiet      bool
 	draining   bool
 	known      map[int]*known // health's
 	publishing publishing     // the publisher's
@@ -31,12 +33,12 @@ type kept struct {
 
 func newKept() *kept {
 	return &kept{
-		assigned: map[int]messages.Assign{}, shards: map[int]map[int]*carried{}, halted: map[int]bool{}, known: map[int]*known{},
+		assigned: map[int]messages.Assign{}, pools: map[int]*pooled{}, halted: map[int]bool{}, known: map[int]*known{},
 	}
 }
 
 func newRoot(o *Options, k *kept) *root {
-	return &root{Options: o, kept: k, pools: map[int]*actor.PID{}}
+	return &root{Options: o, kept: k, pools: map[int]*actor.PID{}, loud: map[int]bool{}}
 }
 
 // Receive implements actor.Actor.
@@ -49,7 +51,7 @@ func (r *root) Receive(ctx actor.Context) {
 	case messages.BrokerUp, messages.BrokerDown:
 		ctx.Send(r.publisher, m)
 		ctx.Send(r.health, m)
-	case messages.Trouble:
+	case messages.Trouble, messages.LifeCycle:
 		ctx.Send(r.publisher, m)
 	case messages.StatusQuery:
 		ctx.Forward(r.health)
@@ -57,6 +59,14 @@ func (r *root) Receive(ctx actor.Context) {
 		r.shardHalted(m)
 	case messages.BotRefused:
 		r.botRefused(ctx, m.Err)
+	case messages.GatewayMoved:
+		r.gatewayMoved(ctx, m)
+	case messages.StreamLost:
+		r.toPools(ctx, m)
+	case messages.Quiesce:
+		r.quiesce(ctx)
+	case messages.Quiesced:
+		r.poolQuiesced(m.Pool)
 	case messages.Drain:
 		r.drain(ctx)
 	case messages.Drained:
@@ -69,7 +79,10 @@ func (r *root) Receive(ctx actor.Context) {
 func (r *root) start(ctx actor.Context) {
 	r.health = r.spawn(ctx, "health", func() actor.Actor { return newHealth(r.Options, r.kept.known) })
 	r.publisher = r.spawn(ctx, "publisher", func() actor.Actor { return newPublisher(r.Options, &r.kept.publishing) })
-	if r.kept.draining { // what is closed stays closed
+	if r.kept.quiet || r.kept.draining { // what is closed stays closed
+		if r.kept.quiet {
+			r.quiescedAll()
+		}
 		r.flush(ctx)
 		return
 	}
@@ -87,7 +100,7 @@ func (r *root) spawn(ctx actor.Context, name string, produce func() actor.Actor)
 }
 
 func (r *root) assign(ctx actor.Context, a messages.Assign) {
-	if _, ok := r.kept.assigned[a.Pool]; ok || r.kept.draining {
+	if _, ok := r.kept.assigned[a.Pool]; ok || r.kept.quiet || r.kept.draining {
 		return
 	}
 	r.kept.assigned[a.Pool] = a
@@ -95,13 +108,13 @@ func (r *root) assign(ctx actor.Context, a messages.Assign) {
 }
 
 func (r *root) pool(ctx actor.Context, a messages.Assign) {
-	shards := r.kept.shards[a.Pool]
-	if shards == nil {
-		shards = map[int]*carried{}
-		r.kept.shards[a.Pool] = shards
+	kept := r.kept.pools[a.Pool]
+	if kept == nil {
+		kept = newPooled()
+		r.kept.pools[a.Pool] = kept
 	}
 	r.pools[a.Pool] = r.spawn(ctx, fmt.Sprintf("pool-%d", a.Pool), func() actor.Actor {
-		return &pool{Options: r.Options, assign: a, health: r.health, publisher: r.publisher, kept: shards}
+		return &pool{Options: r.Options, assign: a, health: r.health, publisher: r.publisher, kept: kept}
 	})
 }
 
@@ -133,18 +146,55 @@ func (r *root) refuse(err error) {
 	}
 }
 
+func (r *root) toPools(ctx actor.Context, message any) {
+	for _, pid := range r.pools {
+		ctx.Send(pid, message)
+	}
+}
+
+// gatewayMoved also reaches the pools that a restart makes.
+func (r *root) gatewayMoved(ctx actor.Context, m messages.GatewayMoved) {
+	for pool, a := range r.kept.assigned {
+		a.GatewayURL = m.URL
+		r.kept.assigned[pool] = a
+	}
+	r.toPools(ctx, m)
+}
+
+func (r *root) quiesce(ctx actor.Context) {
+	r.kept.quiet = true
+	for pool := range r.pools {
+		r.loud[pool] = true
+	}
+	r.toPools(ctx, messages.Quiesce{})
+	r.quiescedAll()
+}
+
+func (r *root) poolQuiesced(pool int) {
+	delete(r.loud, pool)
+	if r.kept.quiet { // else a pool that drains by itself: nobody has asked
+		r.quiescedAll()
+	}
+}
+
+func (r *root) quiescedAll() {
+	if quiesced := r.Quiesced; quiesced != nil && len(r.loud) == 0 {
+		r.Quiesced = nil
+		quiesced()
+	}
+}
+
 func (r *root) drain(ctx actor.Context) {
 	if r.kept.draining {
 		return
 	}
 	r.kept.draining = true
-	for _, pid := range r.pools {
-		ctx.Send(pid, messages.Drain{})
-	}
+	r.toPools(ctx, messages.Drain{})
 	r.flush(ctx)
 }
 
 func (r *root) poolDrained(ctx actor.Context, pool int) {
+	r.poolQuiesced(pool)
 	if pid, ok := r.pools[pool]; ok {
 		delete(r.pools, pool)
 		ctx.Stop(pid)

@@ -3,7 +3,6 @@ package actors
 import (
 	"context"
 	"errors"
-	"sync/atomic"
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -31,6 +30,7 @@ type shard struct {
 	status  messages.ShardStatus
 	loss    error            // why the last dial or connection failed; nil: found by the session machine
 	loading *gateway.Loading // of a new session's guilds; nil: done
+	quiet   bool             // nothing is read any more, and nothing is dialled
 	drained bool
 }
 
@@ -42,35 +42,6 @@ type shardOptions struct {
 	Health, Publisher *actor.PID
 	carried           *carried
 }
-
-// carried is what survives a restart of the shard actor. Only its own shard touches it, but for the
-// atomic fields and those whose comment names another owner.
-type carried struct {
-	memory     gateway.Memory
-	tracker    *gateway.Tracker
-	marks      atomic.Pointer[marks] // of the current session; set by the read goroutine at READY
-	generation uint64                // of the connection
-	identified bool                  // an IDENTIFY was written before
-	restarts   int                   // counted by the pool, while the shard stands still
-	halted     error                 // Discord's final no to this shard; the pool's
-	lastError  string
-	lost       string            // the newest session that was lost
-	gap        *messages.GapData // of a lost session, until the new one begins
-	owed       []*messages.Event // the read goroutine's: not taken by the window yet
-}
-
-func newCarried() *carried {
-	c := &carried{tracker: gateway.NewTracker()}
-	c.marks.Store(newMarks(0))
-	return c
-}
-
-func (c *carried) adopt(m *marks) { c.marks.Store(m) }
-
-// Received, Acked and Guilds implement messages.Live.
-func (c *carried) Received() int64 { return c.tracker.Seq() }
-func (c *carried) Acked() int64    { return c.marks.Load().acked() }
-func (c *carried) Guilds() int     { return c.tracker.Guilds() }
 
 // Messages within the shard, each from a goroutine or timer of one connection.
 type (
@@ -115,6 +86,12 @@ func (s *shard) Receive(ctx actor.Context) {
 		s.tick()
 	case lost:
 		s.lost(m.err)
+	case messages.GatewayMoved:
+		s.gatewayMoved(m.URL)
+	case messages.StreamLost:
+		s.streamLost(m)
+	case messages.Quiesce:
+		s.quiesce(ctx)
 	case messages.Drain:
 		s.drain(ctx)
 	case *actor.Restarting, *actor.Stopping:
@@ -174,7 +151,7 @@ func (s *shard) read(conn *gateway.Conn) {
 		tell: func(payload []byte) { root.Send(self, control{number, payload}) },
 		end:  func(err error) { root.Send(self, lost{number, err}) },
 		ctx:  ctx, cancel: cancel,
-		session: resume.SessionID, lost: c.lost, from: c.tracker.Seq(), marks: c.marks.Load(), replayed: -1,
+		session: resume.SessionID, from: c.tracker.Seq(), marks: c.marks.Load(), replayed: -1,
 	}
 	if resume.SessionID != "" {
 		s.reader.replayed = 0
@@ -192,6 +169,7 @@ func (s *shard) control(m control) {
 }
 
 func (s *shard) tick() {
+	s.starving()
 	s.do(s.session.Tick(time.Now(), s.seen()))
 	s.loaded()
 }
@@ -207,9 +185,42 @@ func (s *shard) lost(err error) {
 		panic(err) // not fail: decide shall see a bug
 	}
 	seen := s.seen()
+	s.starving()
+	s.carried.cutOff = s.carried.starved()
 	s.hangUp()
 	s.loss = err
 	s.do(s.session.Lost(time.Now(), err, seen))
+}
+
+// gatewayMoved also reaches the session that a restart makes.
+func (s *shard) gatewayMoved(url string) {
+	s.Session.URL = url
+	s.session.Base(url)
+	s.do(nil)
+}
+
+// starving notes that the reader waits and neither window nor spool has room: Discord's patience runs.
+func (s *shard) starving() {
+	if s.reader != nil && s.reader.blocked.Load() && s.Window.Full() {
+		s.carried.starvedAt = time.Now()
+	}
+}
+
+// quiesce stops reading and leaves everything else as it is. What has no session to keep ends here: an IDENTIFY now
+// would be spent for nothing.
+func (s *shard) quiesce(ctx actor.Context) {
+	if !s.quiet {
+		s.quiet = true
+		if s.reader != nil {
+			s.reader.quiesce()
+		}
+		// A session whose READY was taken, and waits in the mailbox, is one to keep.
+		if state := s.session.State(); state != messages.Ready && state != messages.Resuming && (s.reader == nil || s.reader.session == "") {
+			s.do(s.session.Drain(time.Now(), s.seen()))
+			s.hangUp()
+		}
+	}
+	ctx.Send(ctx.Parent(), messages.Quiesced{Pool: s.Pool, ShardID: s.ID})
 }
 
 func (s *shard) drain(ctx actor.Context) {

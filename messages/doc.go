@@ -14,7 +14,11 @@
 //	BrokerUp       system → publisher, health   NATS is connected (again)
 //	BrokerDown     system → publisher, health   NATS is away: every pending ack is unknown now
 //	Trouble        publisher's window → publisher   an ack failed: pause and replay
-//	Drain          system → root → pools → shards   close sessions so that they can be resumed
+//	GatewayMoved   system → root → pools → shards   sessions begin at another URL
+//	StreamLost     system → root → pools → shards   a stream was made again: declare the gap
+//	Quiesce        system → root → pools → shards   read no more; connections stay
+//	Quiesced       shards → pools → root        the sender takes no event any more
+//	Drain          system → root → pools → shards   checkpoint, then close sessions so that they can be resumed
 //	Drained        shards → pools → root        the sender serves nothing any more
 //	Drain, Flushed root → publisher → root      after the last shard: its life-cycle events are in the window
 //	StatusQuery    system → root → health       answer with NodeStatus

@@ -120,6 +120,23 @@ func newKind(name, typ string) *Kind {
 	return k
 }
 
+// RestoreKind returns the kind that was stored under these two names: what KindOf, the tracker or drover itself had
+// chosen. Any goroutine may call it.
+func RestoreKind(name, typ string) *Kind {
+	for _, k := range []*Kind{
+		GuildJoin, GuildAvailable, GuildDegraded, GuildUnavailable, GuildLeave,
+		ShardReadyKind, ShardResumedKind, ShardDownKind, ShardGapKind,
+	} {
+		if k.Name == name && k.Type == typ {
+			return k
+		}
+	}
+	if k := KindOf([]byte(name)); k.Type == typ {
+		return k
+	}
+	return newKind(name, typ) // the name was cleaned, so that the type no longer follows from it
+}
+
 // printable keeps what may stand in a header: a t is a name, but nothing makes the peer send one.
 func printable(r rune) rune {
 	if r > ' ' && r < 0x7f {

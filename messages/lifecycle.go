@@ -14,6 +14,7 @@ type LifeCycle struct {
 	Seq        int64  // last sequence number read in Session
 	Connection uint64 // number of the shard's connection; keeps ids of one session apart
 	At         time.Time
+	Receipt    Receipt // learns of the acknowledgement; may be nil
 
 	Ready   *ReadyData
 	Resumed *ResumedData
@@ -41,17 +42,34 @@ type DownData struct {
 	Next      string `json:"next"`       // resume, identify or stop
 }
 
-// GapData says that a session was lost, so that events between From and To may be missing and
-// whoever keeps state must reconcile.
+// GapData says that events between From and To may be missing, so that whoever keeps state must reconcile.
 type GapData struct {
-	Reason       string `json:"reason"`
-	Session      string `json:"session"` // first 8 characters
-	LastAckedSeq int64  `json:"last_acked_seq"`
-	From         int64  `json:"from"` // Unix ms
-	To           int64  `json:"to"`   // Unix ms
+	Reason  string `json:"reason"`
+	Session string `json:"session"` // first 8 characters
+	// LastAckedSeq is the sequence number of Session up to which everything is stored when this event is: it stands in
+	// front of it. Interactions have a stream of their own, and may be stored a little later.
+	LastAckedSeq int64 `json:"last_acked_seq"`
+	From         int64 `json:"from"` // Unix ms; 0: not known
+	To           int64 `json:"to"`   // Unix ms
 }
 
-// Event makes the event to publish. Its id is derived from session, type, sequence and connection.
+// Reasons of a shard.gap, in the words of the contract; GapShed is another one.
+const (
+	GapSessionLost     = "session_lost"     // Discord no longer holds the session, or RESUME failed too often
+	GapSessionExpired  = "session_expired"  // the last contact is too long ago to try a RESUME
+	GapIdentityChanged = "identity_changed" // token, intents or sharding are other than the session's
+	GapSpoolOverflow   = "spool_overflow"   // the session was lost while neither window nor spool had room
+	GapSpoolStranded   = "spool_stranded"   // what the spool holds is of a session that nobody here can resume
+	GapStreamLost      = "stream_lost"      // a stream had to be made again: what was acknowledged may be gone
+)
+
+// GapReasons lists all of them.
+var GapReasons = []string{
+	GapSessionLost, GapSessionExpired, GapIdentityChanged, GapSpoolOverflow, GapSpoolStranded, GapShed, GapStreamLost,
+}
+
+// Event makes the event to publish. Its id is derived from session, type, sequence and connection; that of a gap
+// also from its reason and end, since one connection may see several.
 func (l *LifeCycle) Event() *Event {
 	kind, data := l.kind()
 	body, err := json.Marshal(data)
@@ -61,11 +79,14 @@ func (l *LifeCycle) Event() *Event {
 	id := AppendSeq(nil, l.Session, l.Seq)
 	id = append(append(id, ':'), kind.Type...)
 	id = strconv.AppendUint(append(id, ':'), l.Connection, 10)
+	if l.Gap != nil {
+		id = strconv.AppendInt(append(append(append(id, ':'), l.Gap.Reason...), ':'), l.Gap.To, 10)
+	}
 	if l.Session == "" { // nothing of Discord's tells one shard's first failures from another's
 		id = strconv.AppendInt(append(id, ':'), int64(l.ShardID), 10)
 		id = strconv.AppendInt(append(id, ':'), l.At.UnixNano(), 10)
 	}
-	return &Event{Kind: kind, Session: l.Session, Seq: l.Seq, ShardID: l.ShardID, Read: l.At, Data: body, ID: hashID(id)}
+	return &Event{Kind: kind, Session: l.Session, Seq: l.Seq, ShardID: l.ShardID, Read: l.At, Data: body, ID: hashID(id), Receipt: l.Receipt}
 }
 
 func (l *LifeCycle) kind() (*Kind, any) {

@@ -1,18 +1,39 @@
 package messages
 
+import "time"
+
 // Assign tells the root that this node serves a pool from now on.
 type Assign struct {
 	Pool       int
 	Shards     []int  // ids of its shards, rising
 	Total      int    // shards of the bot
 	GatewayURL string // where sessions without a resume URL begin, as /gateway/bot names it
+	// Sessions are the checkpoints that an earlier process left behind, by shard id.
+	Sessions map[int]Checkpoint
+	// Lost tells shards without a checkpoint, by id, of a session that they had and that nobody can RESUME.
+	Lost map[int]LostSession
 }
+
+// LostSession is what is known of a session that has no checkpoint for the shard, since the bot was sharded
+// differently.
+type LostSession struct {
+	Name   string   // stands for Discord's session id where that is not known; ids of events are derived from it
+	Gap    GapData  // to be declared once the next session begins, which is when To is known
+	Guilds []uint64 // what consumers were told that the bot is in on this shard; nil: not known
+}
+
+// GatewayMoved tells that sessions begin elsewhere from now on.
+type GatewayMoved struct{ URL string }
 
 // Live reads a shard's counters at any moment, from any goroutine.
 type Live interface {
 	Received() int64 // newest sequence number read
 	Acked() int64    // every sequence number up to this one is stored
 	Guilds() int     // guilds that the bot is in, unavailable ones included
+	// LastDispatch is when the newest dispatch was read; zero before the first. A quiet guild is no fault.
+	LastDispatch() time.Time
+	// Unsaved is since when a checkpoint is due that has not been written; zero: none is.
+	Unsaved() time.Time
 }
 
 // ShardStarted tells health that a shard exists.
@@ -39,7 +60,23 @@ type ShardHalted struct {
 // would only cost budget.
 type BotRefused struct{ Err error }
 
-// Drain asks for an orderly end: sessions stay resumable.
+// Quiesce asks to stop reading, as the first half of an orderly end: no event is taken any more, while connections
+// and heartbeats go on, so that what was taken can be acknowledged and checkpointed before they are closed.
+type Quiesce struct{}
+
+// Quiesced answers Quiesce.
+type Quiesced struct {
+	Pool    int
+	ShardID int // of a shard; unused in a pool's own answer
+}
+
+// StreamLost tells that streams had to be made again, so that acknowledged events may have died with them.
+type StreamLost struct {
+	Streams []Stream
+	From    time.Time // events that were stored before it had aged out anyway; zero: not known
+}
+
+// Drain asks for an orderly end: sessions stay resumable. A last checkpoint of each comes first.
 type Drain struct{}
 
 // Drained answers Drain.

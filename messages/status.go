@@ -32,6 +32,10 @@ type ShardStatus struct {
 	Restarts           int       `json:"restarts"`             // by the pool's supervisor; routine reconnects do not count
 	Since              time.Time `json:"since"`                // in State
 	LastError          string    `json:"last_error"`
+
+	// Not part of the API, but of the metrics.
+	LastDispatch time.Time `json:"-"` // when the newest dispatch was read; zero before the first
+	Unsaved      time.Time `json:"-"` // since when a checkpoint is due that has not been written; zero: none is
 }
 
 // Notice is one line of the node's recent history, for people.
@@ -73,7 +77,11 @@ type Budget struct {
 type Traffic struct {
 	Received, Routed uint64
 	Failures         uint64
-	Unacked          int
+	Unacked          int // those in the spool included
+	Spooled          int // on disk, waiting for the broker
+	SpoolBytes       int64
+	SpoolSince       time.Time         // when the oldest event in the spool was read; zero: it is empty
+	SpoolFull        bool              // it takes nothing more
 	P50, P99         time.Duration     // frame read → acknowledged, over the last minute
 	ByType           map[string]uint64 // received, by event type
 }

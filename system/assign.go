@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"drover/config"
@@ -22,45 +23,113 @@ const (
 	askLimits  = 30 * time.Minute
 )
 
-// assign brings this node's pools to life as soon as NATS was reached and Discord has told how to connect,
-// and then keeps the identify limits current until ctx ends.
+// assign brings this node's pools to life as soon as NATS was reached, and then keeps the identify limits current until
+// ctx ends. Sessions that an earlier process left behind are resumed before Discord has told its limits, since a RESUME
+// needs none; without one Discord is asked first.
 func (s *System) assign(ctx context.Context) error {
 	if err := s.awaitStream(ctx); err != nil {
 		return err
 	}
-	bot, err := s.askUntilAnswered(ctx)
+	total, err := s.cfg.Pool.TotalShards, error(nil)
+	if total == 0 {
+		if total, err = s.storedTotal(ctx); err != nil {
+			return err
+		}
+	}
+	asked := ""
+	if total == 0 {
+		if total, asked, err = s.askAndLearn(ctx, 0, s.waitingFor); err != nil {
+			return err
+		}
+	}
+	left, err := s.inherit(ctx, total)
 	if err != nil {
 		return err
 	}
-	total := s.cfg.Pool.TotalShards
-	if total == 0 {
-		total = bot.Shards
+	url := asked
+	if url == "" {
+		url = left.gatewayURL()
 	}
+	if url == "" {
+		if _, asked, err = s.askAndLearn(ctx, total, s.waitingFor); err != nil {
+			return err
+		}
+		url = asked
+	}
+	if err := s.give(left, total, url); err != nil {
+		return err
+	}
+	var tidying sync.WaitGroup // ends with ctx
+	defer tidying.Wait()
+	if left.other != nil {
+		tidying.Go(func() { s.forgetOthers(ctx, total) })
+	}
+	if asked == "" {
+		// Nobody waits for it but who has to IDENTIFY.
+		if _, asked, err = s.askAndLearn(ctx, total, func(string) {}); err != nil {
+			return err
+		}
+	}
+	s.keepLimits(ctx, total, url, asked)
+	return nil
+}
+
+// give tells the actors which shards to serve, from which sessions.
+func (s *System) give(left heritage, total int, url string) error {
 	pools, err := pools(s.cfg.Pool, total)
 	if err != nil {
 		return err
 	}
-	s.permits.Update(limit(bot, total))
-	s.log.Info("gateway known", "shards", total, "recommended", bot.Shards, "pools", len(pools),
-		"max_concurrency", bot.MaxConcurrency, "identifies_left", bot.Remaining)
-	s.waitingFor("")
+	if s.publisher != nil {
+		left.findStranded(s.publisher.Leftovers())
+	}
 	shards := 0
 	for _, a := range pools {
 		shards += len(a.Shards)
 	}
+	s.log.Info("shards assigned", "shards", total, "own", shards, "pools", len(pools), "stored_sessions", len(left.sessions))
+	s.waitingFor("")
 	s.telemetry.Meters.Shards(shards)
 	for _, a := range pools {
-		a.GatewayURL = bot.URL
+		a.GatewayURL = url
+		left.give(&a)
 		s.tell(a)
 	}
-	s.keepLimits(ctx, total)
+	if left.dead != nil {
+		s.tell(*left.dead)
+	}
+	for _, gap := range left.overtaken(time.Now()) {
+		s.telemetry.Meters.Gap(gap.ShardID, s.cfg.Pool.PoolOf(gap.ShardID), gap.Gap.Reason)
+		s.tell(gap)
+	}
 	return nil
 }
 
-// askUntilAnswered asks for GET /gateway/bot until there is an answer. Only a refused token ends it: every other failure may pass.
-func (s *System) askUntilAnswered(ctx context.Context) (gateway.BotGateway, error) {
+// askAndLearn asks Discord until it answers and takes over its identify limits. total 0 stands for the number of shards
+// that it recommends; the one that counts comes back, with the gateway's URL.
+func (s *System) askAndLearn(ctx context.Context, total int, waiting func(string)) (shards int, url string, err error) {
+	bot, err := s.askUntilAnswered(ctx, waiting)
+	if err != nil {
+		return 0, "", err
+	}
+	if total == 0 {
+		total = bot.Shards
+	}
+	s.permits.Update(limit(bot, total))
+	s.log.Info("gateway known", "shards", total, "recommended", bot.Shards,
+		"max_concurrency", bot.MaxConcurrency, "identifies_left", bot.Remaining)
+	if s.cfg.Pool.TotalShards == 0 && bot.Shards != total {
+		s.log.Warn("discord recommends another number of shards, but the stored sessions are of this one: set pool.total_shards "+
+			"to change it, which costs an IDENTIFY for each shard", "shards", total, "recommended", bot.Shards)
+	}
+	return total, bot.URL, nil
+}
+
+// askUntilAnswered asks for GET /gateway/bot until there is an answer, and says to waiting what is waited for. Only a
+// refused token ends it: every other failure may pass.
+func (s *System) askUntilAnswered(ctx context.Context, waiting func(string)) (gateway.BotGateway, error) {
 	for attempt := 0; ; attempt++ {
-		s.waitingFor("Discord's answer to GET /gateway/bot")
+		waiting("Discord's answer to GET /gateway/bot")
 		bot, err := s.ask(ctx)
 		if err == nil {
 			return bot, nil
@@ -75,7 +144,7 @@ func (s *System) askUntilAnswered(ctx context.Context) (gateway.BotGateway, erro
 		}
 		s.telemetry.Meters.Error(telemetry.Node, telemetry.Node, telemetry.ErrREST)
 		s.log.Warn("discord does not say how to connect", "err", err, "wait", wait)
-		s.waitingFor(fmt.Sprintf("Discord's answer to GET /gateway/bot (%v; asked again within %v)", err, wait))
+		waiting(fmt.Sprintf("Discord's answer to GET /gateway/bot (%v; asked again within %v)", err, wait))
 		select {
 		case <-ctx.Done():
 			return bot, context.Cause(ctx)
@@ -92,10 +161,16 @@ func (s *System) ask(ctx context.Context) (gateway.BotGateway, error) {
 	})
 }
 
-// keepLimits refreshes the identify limits until ctx ends. Failures change nothing: the known limits stay.
-func (s *System) keepLimits(ctx context.Context, total int) {
+// keepLimits refreshes the identify limits until ctx ends, and the gateway's URL, which was remembered where Discord
+// could not be asked in time. Failures change nothing: what is known stays.
+func (s *System) keepLimits(ctx context.Context, total int, url, now string) {
 	wait := askLimits
 	for {
+		if now != url {
+			s.log.Info("gateway moved", "url", now)
+			s.tell(messages.GatewayMoved{URL: now})
+			url = now
+		}
 		select {
 		case <-ctx.Done():
 			return
@@ -112,6 +187,7 @@ func (s *System) keepLimits(ctx context.Context, total int) {
 			continue
 		}
 		s.permits.Update(limit(bot, total))
+		now = bot.URL
 	}
 }
 

@@ -144,13 +144,14 @@ func TestConformance10_a_blocked_publisher_never_stops_the_heartbeat(t *testing.
 	sim := startSim(t, gatewaysim.Options{Record: true, Heartbeat: interval, HeartbeatGrace: 100})
 	n := startNode(t, sim, 1, func(c *config.Config) {
 		c.Publish.Window, c.Shutdown.Timeout = 16, 100*time.Millisecond // nothing is acknowledged in the end
+		c.Spool.MaxBytes = 0
 	})
 	n.awaitReady(30 * time.Second)
 	n.nats.Shutdown() // nothing is acknowledged from here on, so the window fills and the reader waits
 	sim.SetRate(500)
 	await(t, 20*time.Second, "a full window", func() (bool, string) {
 		got := n.Traffic().Unacked
-		return got == 16, fmt.Sprintf("%d unacknowledged", got)
+		return got >= 16, fmt.Sprintf("%d unacknowledged", got)
 	})
 	before := sim.Counts()
 	await(t, time.Minute, "4 more heartbeats", func() (bool, string) {
@@ -160,8 +161,8 @@ func TestConformance10_a_blocked_publisher_never_stops_the_heartbeat(t *testing.
 	if after.DialsResume != before.DialsResume || after.HeartbeatsMissed != 0 {
 		t.Errorf("got %d dials and %d connections ended for want of heartbeats, want none", after.DialsResume-before.DialsResume, after.HeartbeatsMissed)
 	}
-	if got := n.Traffic().Unacked; got > 16 {
-		t.Errorf("got %d events in flight, want at most the window's 16", got)
+	if got := n.Traffic().Unacked; got > 2*16 {
+		t.Errorf("got %d events in flight, want at most the window's 16 of each stream", got)
 	}
 }
 

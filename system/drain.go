@@ -9,35 +9,86 @@ import (
 	"drover/messages"
 )
 
-// drain ends the node in steps, bounded by shutdown.timeout: sessions stop reading and close with 4000, which keeps
-// them resumable; then what was read is waited for until JetStream has acknowledged it. Its error is the reason
-// that Run ended for, if that was not a wish.
+// drain ends the node in steps, bounded by shutdown.timeout:
+//
+//  1. Shards stop reading. What Discord sends from now on it replays to the next process.
+//  2. What was read is waited for until JetStream has acknowledged it.
+//  3. The last checkpoints are written, and sessions close with 4000, which keeps them resumable.
+//  4. The life-cycle events that say so are waited for; what is not acknowledged goes to the spool.
+//
+// Its error is the reason that Run ended for, if that was not a wish.
 func (s *System) drain(running context.Context) error {
-	began := time.Now()
-	bounded, cancel := context.WithTimeout(context.WithoutCancel(running), s.cfg.Shutdown.Timeout)
+	began, timeout := time.Now(), s.cfg.Shutdown.Timeout
+	bounded, cancel := context.WithTimeout(context.WithoutCancel(running), timeout)
 	defer cancel()
-
 	var cause *Error
 	wished := !errors.As(context.Cause(running), &cause)
-	s.log.Info("draining", "why", context.Cause(running), "timeout", s.cfg.Shutdown.Timeout)
+	s.log.Info("draining", "why", context.Cause(running), "timeout", timeout)
 	s.waitingFor(draining)
+
+	acks, stop := context.WithTimeout(bounded, timeout-min(timeout/3, closingTime))
+	defer stop()
+	s.tell(messages.Quiesce{})
+	if !reached(acks, s.quiesced) {
+		s.log.Error("shards did not stop reading in time", "timeout", timeout)
+	}
+	if err := s.window.Drain(acks); err != nil {
+		s.log.Warn("not everything is acknowledged in time: what is not is replayed or spooled", "err", err)
+	}
 	s.tell(messages.Drain{})
-	select {
-	case <-s.drained:
-	case <-bounded.Done():
-		s.log.Error("sessions not closed in time", "timeout", s.cfg.Shutdown.Timeout)
+	if !reached(bounded, s.drained) {
+		s.log.Error("sessions not closed in time", "timeout", timeout)
 	}
 	err := s.window.Drain(bounded)
 	left := s.window.Unacked()
+	var spill error
+	if left > 0 {
+		spill = s.spill(running)
+	}
 	s.log.Info("drained", "took", time.Since(began).Round(time.Millisecond), "unacked", left)
 	switch {
 	case !wished:
 		return cause
-	case err != nil || left > 0:
-		return &Error{Code: exitFailure, Text: fmt.Sprintf(
-			"stopped with %d events unacknowledged after %v; raise shutdown.timeout, or see why NATS does not acknowledge", left, s.cfg.Shutdown.Timeout)}
+	case left > 0:
+		return unacknowledged(left, timeout, spill)
+	case err != nil:
+		return &Error{Code: exitFailure, Text: "drain", Err: err}
 	}
 	return nil
+}
+
+// closingTime is how much of shutdown.timeout, up to a third, is left for all that follows the wait for
+// acknowledgements: the last checkpoints take up to 3 s where the store is slow.
+const closingTime = 5 * time.Second
+
+// spillTimeout bounds the last step, which may come when nothing is left of shutdown.timeout: 64 MiB take a moment.
+const spillTimeout = 3 * time.Second
+
+func (s *System) spill(running context.Context) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(running), spillTimeout)
+	defer cancel()
+	return s.window.Spill(ctx)
+}
+
+func unacknowledged(left int, timeout time.Duration, spill error) *Error {
+	e := &Error{Code: exitFailure, Text: fmt.Sprintf("stopped with %d events unacknowledged after %v", left, timeout)}
+	if spill != nil {
+		e.Text += " (not kept: of these Discord replays what it still has); see why NATS does not acknowledge, or raise shutdown.timeout"
+		e.Err = spill
+		return e
+	}
+	e.Text += " (kept in the spool, from which the next start publishes them); see why NATS does not acknowledge, or raise shutdown.timeout"
+	return e
+}
+
+// reached waits for done and reports whether it came before ctx ended.
+func reached(ctx context.Context, done <-chan struct{}) bool {
+	select {
+	case <-done:
+		return true
+	case <-ctx.Done():
+		return false
+	}
 }
 
 // stopActors ends the actors. Sessions are closed already where drain had the time.

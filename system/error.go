@@ -74,3 +74,13 @@ func embedding(err error) *Error {
 	}
 	return &Error{Code: exitFailure, Text: "embedded NATS server", Err: err}
 }
+
+// spooling names the key to change when the spool cannot be opened.
+func spooling(err error) *Error {
+	var spool *stream.SpoolError
+	if errors.As(err, &spool) {
+		return &Error{Code: exitConfig, Err: spool.Err,
+			Text: fmt.Sprintf("spool.dir: %s cannot be used; choose a writable folder of its own, or set spool.max_bytes to 0 to do without", spool.Dir)}
+	}
+	return &Error{Code: exitFailure, Text: "spool", Err: err}
+}

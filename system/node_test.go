@@ -28,6 +28,7 @@ type node struct {
 	nats *stream.Embedded
 	url  string // of the NATS server
 	dir  string
+	cfg  config.Config
 	stop context.CancelFunc
 	done chan error
 
@@ -44,6 +45,7 @@ func nodeConfig(sim *gatewaysim.Server, natsURL string, shards int) config.Confi
 	cfg.HTTP.Addr = "127.0.0.1:0"
 	cfg.Cluster.Node = "test"
 	cfg.Shutdown.Timeout = 10 * time.Second
+	cfg.Spool.MaxBytes = 0 // startNode gives it a folder
 	return cfg
 }
 
@@ -66,6 +68,8 @@ func startNode(t *testing.T, sim *gatewaysim.Server, shards int, change func(*co
 	n.url = n.nats.ClientURL()
 	cfg := nodeConfig(sim, n.url, shards)
 	cfg.Streams.Events.Storage, cfg.Streams.Commands.Storage = "file", "file"
+	cfg.Spool = config.Default().Spool
+	cfg.Spool.Dir = t.TempDir()
 	if change != nil {
 		change(&cfg)
 	}
@@ -73,8 +77,28 @@ func startNode(t *testing.T, sim *gatewaysim.Server, shards int, change func(*co
 	return n
 }
 
+// again starts the next process, with the same configuration but for change.
+func (n *node) again(change func(*config.Config)) {
+	n.t.Helper()
+	<-n.listening
+	if change != nil {
+		change(&n.cfg)
+	}
+	n.run(n.cfg)
+}
+
+// stopped ends the process as SIGTERM does, and expects that everything is acknowledged.
+func (n *node) stopped() {
+	n.t.Helper()
+	n.stop()
+	if err := n.ended(20 * time.Second); err != nil {
+		n.t.Errorf("got %v, want everything acknowledged", err)
+	}
+}
+
 func (n *node) run(cfg config.Config) {
 	n.t.Helper()
+	n.cfg = cfg
 	var err error
 	n.System, err = system.New(cfg, system.Options{
 		Version: "test", Log: testLog(n.t), Ready: func(addr string) { n.listening <- addr },
@@ -92,6 +116,10 @@ func (n *node) run(cfg config.Config) {
 	n.t.Cleanup(func() {
 		cancel()
 		<-ended
+		select { // of a process whose end nobody has looked at
+		case <-n.done:
+		default:
+		}
 	})
 }
 

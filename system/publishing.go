@@ -17,6 +17,7 @@ type window interface {
 	Unacked() int
 	OldestUnacked() time.Duration
 	Drain(ctx context.Context) error
+	Spill(ctx context.Context) error
 	Close()
 }
 
@@ -60,7 +61,16 @@ func (s *System) openStream(ctx context.Context) error {
 		return &Error{Code: exitConfig, Text: "nats", Err: err}
 	}
 	s.broker = broker
-	s.window = stream.NewPublisher(broker, stream.PublisherOptions{
+	spool, err := s.openSpool()
+	if err != nil {
+		s.closeStream()
+		return err
+	}
+	s.publisher = stream.NewPublisher(broker, stream.PublisherOptions{
+		Spool: spool, Shed: s.cfg.Backpressure.Shed,
+		OnShed:    func(k *messages.Kind, shardID int) { meters.Shed(shardID, s.cfg.Pool.PoolOf(shardID), k) },
+		OnShedGap: func(shardID int) { meters.Gap(shardID, s.cfg.Pool.PoolOf(shardID), messages.GapShed) },
+		OnLate:    func(shardID int, _ time.Duration) { meters.Late(shardID, s.cfg.Pool.PoolOf(shardID)) },
 		OnTrouble: func(err error) { s.tell(messages.Trouble{Err: err}) },
 		OnAck:     s.routed,
 		OnRetry:   func(n int, _ error) { meters.RouteFailure(n) },
@@ -69,7 +79,20 @@ func (s *System) openStream(ctx context.Context) error {
 			s.log.Warn("event too large for NATS: stored without its data; raise max_payload of the server", "event_type", k.Type, "shard_id", shardID, "bytes", bytes)
 		},
 	})
+	s.window = s.publisher
 	return nil
+}
+
+// openSpool opens what takes the events for which the window has no room; nil where it is switched off.
+func (s *System) openSpool() (*stream.Spool, error) {
+	if s.cfg.Spool.MaxBytes == 0 {
+		return nil, nil
+	}
+	spool, err := stream.OpenSpool(stream.SpoolOptions{Dir: s.cfg.SpoolDir(), MaxBytes: int64(s.cfg.Spool.MaxBytes), Log: s.log})
+	if err != nil {
+		return nil, spooling(err)
+	}
+	return spool, nil
 }
 
 // EmbeddedURL is where workers reach the embedded NATS server, also where its port was to be any free one; empty on
@@ -84,13 +107,6 @@ func (s *System) EmbeddedURL() string {
 func streamOptions(c config.Stream) stream.StreamOptions {
 	return stream.StreamOptions{
 		Name: c.Name, Storage: c.Storage, MaxAge: c.MaxAge, MaxBytes: int64(c.MaxBytes), Replicas: c.Replicas, Duplicates: c.Duplicates,
-	}
-}
-
-// streamMade says it aloud when a stream had to be made again: a memory stream dies with its server.
-func (s *System) streamMade(of messages.Stream, again bool) {
-	if again {
-		s.log.Error("a stream was lost and is made again: acknowledged events that no worker had read are gone", "stream", of.String())
 	}
 }
 

@@ -36,6 +36,12 @@ func (s *System) Status(ctx context.Context) (messages.NodeStatus, error) {
 		status.Reasons = append(status.Reasons,
 			fmt.Sprintf("NATS is connected, but the oldest event waits for its acknowledgement since %v", age.Round(time.Second)))
 	}
+	if s.publisher != nil {
+		if damage := s.publisher.Spooled().Damage; damage != nil {
+			status.Live = false
+			status.Reasons = append(status.Reasons, fmt.Sprintf("the spool cannot be read, a restart saves what is readable: %v", damage))
+		}
+	}
 	s.judge(&status)
 	return status, nil
 }
@@ -87,6 +93,8 @@ func shardsReason(status *messages.NodeStatus, need int) string {
 		text += ": " + strings.Join(others, ", ")
 	}
 	switch b := status.Budget; {
+	case b.Waiting > 0 && b.Total == 0:
+		text += fmt.Sprintf("; %d wait to identify, until Discord answers GET /gateway/bot", b.Waiting)
 	case b.Waiting > 0 && b.Remaining <= 0:
 		text += fmt.Sprintf("; %d wait to identify, but today's %d IDENTIFYs are spent: the next is allowed at %s, in %v",
 			b.Waiting, b.Total, b.ResetAt.Format("15:04:05 MST"), time.Until(b.ResetAt).Round(time.Second))
@@ -119,6 +127,10 @@ func (s *System) Traffic() messages.Traffic {
 	t := s.telemetry.Meters.Traffic()
 	if s.root.Load() != nil {
 		t.Unacked = s.window.Unacked()
+	}
+	if s.root.Load() != nil && s.publisher != nil {
+		spool := s.publisher.Spooled()
+		t.Spooled, t.SpoolBytes, t.SpoolSince, t.SpoolFull = spool.Events, spool.Bytes, spool.Oldest, spool.Full != nil
 	}
 	return t
 }

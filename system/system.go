@@ -40,17 +40,22 @@ type System struct {
 	permits   *cluster.Permits
 
 	// Set by Run, in this order.
-	embedded *stream.Embedded // nil on an external NATS
-	broker   *stream.Broker   // nil where nats.url is none
-	window   window
-	root     atomic.Pointer[actor.PID]
-	actors   *actor.ActorSystem
+	embedded  *stream.Embedded  // nil on an external NATS
+	broker    *stream.Broker    // nil where nats.url is none
+	publisher *stream.Publisher // nil where nats.url is none
+	window    window
+	sessions  *cluster.Sessions // nil where nats.url is none
+	root      atomic.Pointer[actor.PID]
+	actors    *actor.ActorSystem
 
-	reached atomic.Int64           // Unix ns of when NATS was connected last; 0: never
-	phase   atomic.Pointer[string] // what the start waits for, in words; empty: it is over
-	refusal chan error             // capacity 1: Discord refuses the bot
-	drained chan struct{}          // closed when every session is closed
-	once    sync.Once
+	reached  atomic.Int64           // Unix ns of when NATS was connected last; 0: never
+	phase    atomic.Pointer[string] // what the start waits for, in words; empty: it is over
+	refusal  chan error             // capacity 1: Discord refuses the bot
+	quiesced chan struct{}          // closed when no shard takes an event any more
+	drained  chan struct{}          // closed when every session is closed
+	once     sync.Once
+
+	remade remade
 }
 
 // Options are what the process gives a node beside its configuration. The zero value works.
@@ -78,7 +83,7 @@ func New(cfg config.Config, o Options) (*System, error) {
 	}
 	s := &System{
 		cfg: cfg, o: o, intents: intents, log: o.Log, started: time.Now(),
-		filter: &actors.Filter{}, refusal: make(chan error, 1), drained: make(chan struct{}),
+		filter: &actors.Filter{}, refusal: make(chan error, 1), quiesced: make(chan struct{}), drained: make(chan struct{}),
 	}
 	s.filter.Set(cfg.Events.Allow, cfg.Events.Deny)
 	s.warnOfEvents(cfg.Events)
@@ -179,7 +184,7 @@ func (s *System) startActors() error {
 	s.actors = actor.NewActorSystem(actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger {
 		return slog.New(warnings{s.log.Handler()})
 	}))
-	root, err := actors.Spawn(s.actors, actors.Options{
+	o := actors.Options{
 		Node: s.cfg.Cluster.Node,
 		Session: gateway.SessionOptions{
 			Token: s.cfg.Discord.Token.Reveal(), Intents: s.intents, Compress: s.cfg.Discord.Compress, Rand: rand.Float64,
@@ -190,9 +195,18 @@ func (s *System) startActors() error {
 			})
 		},
 		Window: s.window, Permits: permits{s.permits}, Filter: s.filter, Meters: s.telemetry.Meters, Log: s.log,
-		Refused: func(err error) { s.refusal <- err },
-		Drained: func() { close(s.drained) },
-	})
+		CheckpointInterval: s.cfg.Session.CheckpointInterval,
+		Refused:            func(err error) { s.refusal <- err },
+		Quiesced:           func() { close(s.quiesced) },
+		Drained:            func() { close(s.drained) },
+	}
+	if s.broker != nil {
+		s.sessions = cluster.NewSessions(s.broker.JetStream(), cluster.SessionsOptions{
+			Prefix: s.cfg.Streams.Prefix, Replicas: s.cfg.Streams.Events.Replicas, Log: s.log,
+		})
+		o.Sessions = s.sessions
+	}
+	root, err := actors.Spawn(s.actors, o)
 	if err != nil {
 		return &Error{Code: exitFailure, Text: "actors", Err: err}
 	}

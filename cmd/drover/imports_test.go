@@ -56,6 +56,14 @@ var rules = []rule{
 		either(not(ours), is("drover/messages")),
 	},
 	{
+		"audit imports only messages, system/gatewaysim and system/stream of ours",
+		is("drover/system/audit"), either(not(ours), is("drover/messages", "drover/system/gatewaysim", "drover/system/stream")),
+	},
+	{
+		"audit is imported by cmd/drover only",
+		not(is("drover/cmd/drover")), not(is("drover/system/audit")),
+	},
+	{
 		"system/gatewaysim is imported by cmd/drover and tests only",
 		not(is("drover/cmd/drover", "drover/system/audit", "drover/system/bench")), not(is("drover/system/gatewaysim")),
 	},
@@ -82,6 +90,10 @@ var rules = []rule{
 	{
 		"NATS is for system/stream and system/cluster",
 		not(is("drover/system/stream", "drover/system/cluster")), not(within("github.com/nats-io")),
+	},
+	{
+		"bbolt is for system/stream",
+		not(is("drover/system/stream")), not(within("go.etcd.io/bbolt")),
 	},
 	{
 		"OpenTelemetry and Prometheus are for system/telemetry",
@@ -178,6 +190,8 @@ func TestImports_rules_have_teeth(t *testing.T) {
 		{"drover/actors", "drover/system/stream"},
 		{"drover/system/gatewaysim", "drover/system/stream"},
 		{"drover/system/web", "drover/system/stream"},
+		{"drover/system/audit", "drover/system"},
+		{"drover/system", "drover/system/audit"},
 		{"drover/system", "drover/system/gatewaysim"},
 		{"drover/cmd/drover", "drover/actors"},
 		{"drover/system", "drover/cmd/drover"},
@@ -185,6 +199,7 @@ func TestImports_rules_have_teeth(t *testing.T) {
 		{"drover/actors", "github.com/gobwas/ws/wsutil"},
 		{"drover/actors", "github.com/bwmarrin/discordgo"},
 		{"drover/actors", "github.com/nats-io/nats.go/jetstream"},
+		{"drover/system/cluster", "go.etcd.io/bbolt"},
 		{"drover/system/web", "github.com/prometheus/client_golang/prometheus/promhttp"},
 		{"drover/cmd/drover", "github.com/spf13/viper"},
 		{"drover/system", "github.com/spf13/cobra"},

@@ -67,7 +67,10 @@ func TestStop_waits_for_the_acknowledgements_that_still_come(t *testing.T) {
 	node.awaitUnacked()
 	node.signal(syscall.SIGTERM)
 	node.logged("draining")
-	await(t, "closed connections", func() (bool, string) { return len(sim.state().Connections) == 0, "" })
+	node.awaitReason("draining")
+	if n := len(sim.state().Connections); n == 0 {
+		t.Error("got no connection any more, want them open until what was read is acknowledged")
+	}
 	select {
 	case <-node.exited:
 		t.Fatal("ended with events unacknowledged")
@@ -89,7 +92,10 @@ func TestStop_by_a_second_signal_is_at_once(t *testing.T) {
 	node.awaitUnacked()
 	node.signal(syscall.SIGTERM)
 	node.logged("draining")
-	await(t, "closed connections", func() (bool, string) { return len(sim.state().Connections) == 0, "" })
+	node.awaitReason("draining")
+	if n := len(sim.state().Connections); n == 0 {
+		t.Error("got no connection any more, want them open until what was read is acknowledged")
+	}
 	node.signal(syscall.SIGINT)
 	node.wantExit(1, "interrupt again: stopped at once")
 	if c := sim.state().Counts; c.SessionsEnded != 0 {

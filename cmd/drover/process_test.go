@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/http"
 	"os"
 	"os/exec"
@@ -166,7 +167,13 @@ func (p *process) logLines(msg string) []map[string]any {
 // files lists what is in the process's folder.
 func (p *process) files() []string {
 	p.t.Helper()
-	names, err := filepath.Glob(filepath.Join(p.dir, "*"))
+	var names []string
+	err := fs.WalkDir(os.DirFS(p.dir), ".", func(path string, d fs.DirEntry, err error) error {
+		if err == nil && !d.IsDir() {
+			names = append(names, path)
+		}
+		return err
+	})
 	if err != nil {
 		p.t.Fatal(err)
 	}

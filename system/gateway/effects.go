@@ -1,6 +1,10 @@
 package gateway
 
-import "time"
+import (
+	"time"
+
+	"drover/messages"
+)
 
 // Effect is one thing that the caller of a Session has to do. Effects are carried out one by one in
 // the order in which they were returned; the package documentation lists the duties.
@@ -89,9 +93,9 @@ type Gap struct {
 
 // Reasons of a Gap, in the words of the contract.
 const (
-	GapSessionLost     = "session_lost"     // Discord no longer holds it, or RESUME failed too often
-	GapSessionExpired  = "session_expired"  // last contact too long ago to try a RESUME
-	GapIdentityChanged = "identity_changed" // token, intents or sharding are other than the session's
+	GapSessionLost     = messages.GapSessionLost
+	GapSessionExpired  = messages.GapSessionExpired
+	GapIdentityChanged = messages.GapIdentityChanged
 )
 
 // Alarm is something an operator should read; the session goes on by itself.

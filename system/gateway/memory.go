@@ -43,6 +43,11 @@ type Seen struct {
 	Blocked bool      // the reader waits for room in the publisher, so silence proves nothing
 }
 
+// Resumes reports whether OpenSession would go on with m's session: it has one, of the same identity.
+func (m Memory) Resumes(o SessionOptions) bool {
+	return m.Resume.SessionID != "" && m.Resume.Fingerprint == fingerprint(o)
+}
+
 // fingerprint tells whether a stored session belongs to the same identity: token, intents, slice.
 func fingerprint(o SessionOptions) string {
 	sum := sha256.Sum256(fmt.Appendf(nil, "%s\n%d\n%d/%d", o.Token, o.Intents, o.ShardID, o.Shards))

@@ -13,9 +13,9 @@ const (
 
 	resumedTimeout = 60 * time.Second // without any dispatch
 
-	// sessionLife is how long after the last contact a RESUME is still tried. Discord promises "a few
+	// SessionLife is how long after the last contact a RESUME is still tried. Discord promises "a few
 	// minutes"; a try that comes too late costs one round trip.
-	sessionLife = 15 * time.Minute
+	SessionLife = 15 * time.Minute
 
 	// steady is how long a connection must serve so that its loss is not one of a series.
 	steady = time.Minute

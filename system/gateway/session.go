@@ -46,7 +46,7 @@ const (
 // of another token, other intents or another slice is dropped. o must be valid.
 func OpenSession(o SessionOptions, m Memory) *Session {
 	s := &Session{o: o, m: m}
-	if m.Resume.SessionID != "" && m.Resume.Fingerprint != fingerprint(o) {
+	if m.Resume.SessionID != "" && !m.Resumes(o) {
 		s.drop(GapIdentityChanged) // told by Start
 	}
 	return s
@@ -79,6 +79,9 @@ func (s *Session) Latency() time.Duration { return s.pulse.latency }
 
 // Interval is the heartbeat interval of this connection; 0 before HELLO.
 func (s *Session) Interval() time.Duration { return s.pulse.interval }
+
+// Base says where sessions begin from now on. A dial under way goes on.
+func (s *Session) Base(url string) { s.o.URL = url }
 
 // Start asks for the first connection, or waits as long as the losses in Memory ask for.
 func (s *Session) Start(now time.Time) []Effect {
@@ -221,7 +224,7 @@ func (s *Session) learn(now time.Time, seen Seen) {
 
 // connect asks for a connection, by the plan that holds now.
 func (s *Session) connect(now time.Time) {
-	if !s.m.Contact.IsZero() && wall(now).Sub(s.m.Contact) > sessionLife {
+	if !s.m.Contact.IsZero() && wall(now).Sub(s.m.Contact) > SessionLife {
 		s.drop(GapSessionExpired)
 	}
 	url, err := s.target()
@@ -235,9 +238,14 @@ func (s *Session) connect(now time.Time) {
 }
 
 // target is the URL to dial. After three failures on the resume URL the base URL has its turn:
-// Discord resumes there as well. Then the other one again.
+// Discord resumes there as well. Then the other one again. The last RESUME before the session is given up begins at
+// the base URL: what stands behind the resume URL may be alive and of no use.
 func (s *Session) target() (string, error) {
-	if s.m.Resume.URL != "" && s.m.DialFailures/maxDials%2 == 0 {
+	base := s.m.DialFailures/maxDials%2 == 1
+	if s.m.ResumeFailures == maxResumes-1 {
+		base = !base
+	}
+	if s.m.Resume.URL != "" && !base {
 		if url, err := ResumeURL(s.m.Resume.URL, s.o.Compress); err == nil {
 			return url, nil
 		}

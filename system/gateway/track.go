@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"maps"
 	"slices"
 	"strconv"
 	"sync/atomic"
@@ -13,10 +14,11 @@ import (
 // what a GUILD_CREATE or GUILD_DELETE means, and which dispatches were read before.
 //
 // It belongs to the goroutine that reads the shard's connection and outlives connections and sessions.
-// Seq, Guilds and Pending may be called by any goroutine.
+// Seq, Guilds, Pending and Known may be called by any goroutine.
 type Tracker struct {
 	guilds map[uint64]guildState // 17 to 40 bytes for each
 	begun  bool                  // a session was tracked: guilds is what the shard had
+	told   told
 
 	seq     atomic.Int64
 	count   atomic.Int64
@@ -35,6 +37,9 @@ const (
 	outageNew                        // the same, and nobody was told yet that the bot joined it
 )
 
+// told reports whether consumers know that the bot is in a guild of this state.
+func (s guildState) told() bool { return s == pendingGuild || s == availableGuild || s == outageGuild }
+
 // Verdict says what a dispatch is.
 type Verdict struct {
 	Kind *messages.Kind // to publish it as; nil where Dup
@@ -45,6 +50,43 @@ type Verdict struct {
 // NewTracker returns a Tracker that knows no session.
 func NewTracker() *Tracker {
 	return &Tracker{guilds: make(map[uint64]guildState)}
+}
+
+// Keep has the Tracker remember how the guild set was at each sequence number that Known was not asked for yet. Call it
+// before Restore and Begin, and only where somebody asks.
+func (t *Tracker) Keep() {
+	t.told.mu.Lock()
+	defer t.told.mu.Unlock()
+	t.told.keep = true
+}
+
+// Restore makes a Tracker go on where an earlier process was: a RESUME goes on from seq, and guilds is what consumers
+// were told that the bot is in. nil: not known, so that the next READY is taken like the first one ever.
+func (t *Tracker) Restore(seq int64, guilds []uint64) {
+	t.guilds = make(map[uint64]guildState, len(guilds))
+	for _, id := range guilds {
+		t.guilds[id] = availableGuild // or in an outage, which changes nothing in what is told next
+	}
+	t.begun = guilds != nil
+	t.seq.Store(seq)
+	t.count.Store(int64(len(t.guilds)))
+	t.pending.Store(0)
+	t.told.begin(slices.Sorted(maps.Keys(t.guilds)), t.begun)
+}
+
+// Session counts the sessions that began here, by Begin or Restore.
+func (t *Tracker) Session() uint64 {
+	t.told.mu.Lock()
+	defer t.told.mu.Unlock()
+	return t.told.session
+}
+
+// Known returns the guild set, by rising id, as consumers were told it by the events up to acked, which must not fall
+// within a session. version rises whenever the set changes; 0 says that the set is not known, or that Keep was not
+// called. ok is false where session, a value of Session, is over: acked means nothing then. The caller must not change
+// guilds.
+func (t *Tracker) Known(session uint64, acked int64) (guilds []uint64, version uint64, ok bool) {
+	return t.told.asOf(session, acked)
 }
 
 // Begin starts a new session from its READY: the sequence number of the READY itself, and the guilds
@@ -62,13 +104,21 @@ func (t *Tracker) Begin(seq int64, guilds []uint64) (left []uint64) {
 		}
 		next[id] = state
 	}
-	for id := range t.guilds {
-		if _, ok := next[id]; !ok {
+	for id, state := range t.guilds {
+		if _, ok := next[id]; !ok && state.told() { // of the others nobody knows
 			left = append(left, id)
 		}
 	}
 	slices.Sort(left)
 	t.guilds, t.begun = next, true
+	var known []uint64 // the others follow with their joins
+	for id, state := range next {
+		if state.told() {
+			known = append(known, id)
+		}
+	}
+	slices.Sort(known)
+	t.told.begin(known, true)
 	t.seq.Store(seq)
 	t.count.Store(int64(len(next)))
 	t.pending.Store(int64(len(next)))
@@ -107,9 +157,16 @@ func (t *Tracker) Accept(f *Frame) {
 	}
 	if c, ok := t.change(f); ok && c.named && c.before != c.after {
 		t.set(c.id, c.before, c.after)
+		if is := c.after.told(); is != c.before.told() {
+			t.told.record(f.S, c.id, is)
+		}
 	}
 	t.seq.Store(f.S)
 }
+
+// Pass records f without its change of the guild set, which has it already: an event that is replayed although an
+// earlier process stored it.
+func (t *Tracker) Pass(f *Frame) { t.seq.Store(max(t.seq.Load(), f.S)) }
 
 // Seq returns the newest sequence number that was accepted; 0 before the first READY.
 func (t *Tracker) Seq() int64 { return t.seq.Load() }

@@ -42,105 +42,130 @@ type pubAck struct {
 	} `json:"error"`
 }
 
-// parseAck reads an answer. The common form is read in place; anything else by encoding/json.
-func parseAck(m *nats.Msg) (duplicate bool, err error) {
+// parseAck reads an answer: where the event stands in its stream, and whether it stood there before. The common
+// form is read in place; anything else by encoding/json.
+func parseAck(m *nats.Msg) (stored uint64, duplicate bool, err error) {
 	if len(m.Data) == 0 {
 		if m.Header.Get("Status") == "503" {
-			return false, ErrNoStream
+			return 0, false, ErrNoStream
 		}
-		return false, errors.New("stream: an empty acknowledgement")
+		return 0, false, errors.New("stream: an empty acknowledgement")
 	}
-	if duplicate, ok := quickAck(m.Data); ok {
-		return duplicate, nil
+	if stored, duplicate, ok := quickAck(m.Data); ok {
+		return stored, duplicate, nil
 	}
 	var a pubAck
 	if err := json.Unmarshal(m.Data, &a); err != nil {
-		return false, fmt.Errorf("stream: acknowledgement: %w", err)
+		return 0, false, fmt.Errorf("stream: acknowledgement: %w", err)
 	}
 	switch {
 	case a.Error != nil:
-		return false, &AckError{Stream: a.Stream, Code: a.Error.Code, Description: a.Error.Description}
+		return 0, false, &AckError{Stream: a.Stream, Code: a.Error.Code, Description: a.Error.Description}
 	case a.Stream == "" || a.Seq == 0:
-		return false, errors.New("stream: an acknowledgement without stream or sequence")
+		return 0, false, errors.New("stream: an acknowledgement without stream or sequence")
 	}
-	return a.Duplicate, nil
+	return a.Seq, a.Duplicate, nil
 }
 
 // quickAck reads {"stream":"EVENTS","seq":12} and {"stream":"EVENTS","seq":12,"duplicate":true}, also
 // with a space after a comma and with a domain between.
-func quickAck(b []byte) (duplicate, ok bool) {
+func quickAck(b []byte) (stored uint64, duplicate, ok bool) {
 	b, ok = bytes.CutPrefix(b, []byte(`{"stream":"`))
 	if !ok {
-		return false, false
+		return 0, false, false
 	}
 	end := bytes.IndexByte(b, '"')
 	if end <= 0 || bytes.IndexByte(b[:end], '\\') >= 0 {
-		return false, false
+		return 0, false, false
 	}
 	b = bytes.TrimLeft(b[end+1:], ", ")
 	b, ok = bytes.CutPrefix(b, []byte(`"seq":`))
 	if !ok {
-		return false, false
+		return 0, false, false
 	}
 	digits := 0
-	for digits < len(b) && b[digits] >= '0' && b[digits] <= '9' {
+	for digits < len(b) && digits < 19 && b[digits] >= '0' && b[digits] <= '9' {
+		stored = stored*10 + uint64(b[digits]-'0')
 		digits++
 	}
-	if digits == 0 || b[0] == '0' {
-		return false, false
+	if stored == 0 || b[0] == '0' {
+		return 0, false, false
 	}
 	switch string(b[digits:]) {
 	case `}`:
-		return false, true
+		return stored, false, true
 	case `,"duplicate":true}`, `,"duplicate": true}`, `, "duplicate": true}`:
-		return true, true
+		return stored, true, true
 	}
-	return false, false
+	return 0, false, false
 }
 
 // onAck frees the slot that the answer names. It runs on the subscription's goroutine, alone, and
 // does not block.
 func (p *Publisher) onAck(m *nats.Msg) {
 	token, err := strconv.ParseUint(m.Subject[len(p.inbox):], 36, 64)
-	if err != nil {
+	if err != nil || token&1 >= uint64(len(p.lanes)) {
 		return // nobody but us knows the inbox
 	}
-	duplicate, err := parseAck(m)
+	l := p.lanes[token&1]
+	token >>= 1
+	stored, duplicate, err := parseAck(m)
 	if err != nil {
-		p.refused(token, err)
+		p.refused(l, token, err)
 		return
 	}
-	now := time.Now()
+	p.complete(l, token, stored, duplicate)
+}
+
+// complete takes the event of this send out of the window, unless it was sent again since.
+func (p *Publisher) complete(l *lane, token, stored uint64, duplicate bool) {
 	p.mu.Lock()
-	it, ok := p.ring.ack(token)
-	if ok {
-		p.bytes -= it.bytes
-		p.grant()
-		if p.replaying {
-			p.signal()
-		}
-		if p.idle != nil && p.ring.live+p.reserved == 0 {
-			close(p.idle)
-			p.idle = nil
-		}
+	it, ok := l.ring.ack(token, stored)
+	if !ok {
+		p.mu.Unlock()
+		return
+	}
+	p.settle(l, it, stored, duplicate)
+}
+
+// settle does what follows from an acknowledgement. The caller holds mu; settle unlocks it.
+func (p *Publisher) settle(l *lane, it item, stored uint64, duplicate bool) {
+	l.bytes -= it.bytes
+	l.grant()
+	receipt := it.receipt
+	if it.spooled {
+		receipt = l.disown(&it)
+	}
+	if l.spilling {
+		p.wake(p.toFeed)
+	}
+	if l.spilling && !l.copied && l.ring.bare == 0 {
+		p.wake(p.toSpool) // nothing is left to copy: also where the disk takes none of it
+	}
+	if r := l.ring.record; l.loaded > l.removed && l.ring.live == 0 || r > l.removed && (r == l.disk || r-l.removed >= l.forgetful()) {
+		p.wake(p.toSpool)
+	}
+	if p.replaying {
+		p.signal()
+	}
+	if p.idle != nil && p.empty() {
+		close(p.idle)
+		p.idle = nil
 	}
 	p.mu.Unlock()
-	if !ok {
-		return // of a send that was repeated since
-	}
 	it.body.release()
-	if it.receipt != nil {
-		it.receipt.Acked(it.kind.Stream, it.seq)
+	if receipt != nil {
+		receipt.Acked(l.stream, it.seq, stored)
 	}
 	if p.o.OnAck != nil {
-		p.o.OnAck(it.kind, it.shardID, now.Sub(it.read), duplicate)
+		p.o.OnAck(it.kind, it.shardID, time.Since(it.read), duplicate)
 	}
 }
 
 // refused stops publishing, unless the refusal is of a send that was repeated since.
-func (p *Publisher) refused(token uint64, err error) {
+func (p *Publisher) refused(l *lane, token uint64, err error) {
 	p.mu.Lock()
-	s := p.ring.find(token)
+	s := l.ring.find(token)
 	if s == nil || s.state != sent {
 		p.mu.Unlock()
 		return
@@ -183,10 +208,9 @@ func (p *Publisher) signal() {
 	}
 }
 
-// watch finds acknowledgements that do not come. It ends with done.
+// watch finds acknowledgements that do not come, and windows that stay full. It ends with done.
 func (p *Publisher) watch() {
-	defer close(p.watched)
-	tick := time.NewTicker(max(p.b.opts.AckTimeout/8, time.Millisecond))
+	tick := time.NewTicker(max(min(p.b.opts.AckTimeout/8, pausedPatience/2), time.Millisecond))
 	defer tick.Stop()
 	for {
 		select {
@@ -195,8 +219,12 @@ func (p *Publisher) watch() {
 		case <-tick.C:
 		}
 		p.mu.Lock()
-		s := p.ring.oldest()
-		late := !p.paused && s != nil && s.state == sent && time.Since(s.sentAt) > p.b.opts.AckTimeout
+		now, late := time.Now(), false
+		for _, l := range p.lanes {
+			s := l.ring.oldest()
+			late = late || !p.paused && s != nil && s.state == sent && now.Sub(s.sentAt) > p.b.opts.AckTimeout
+		}
+		p.overflowing(now)
 		p.mu.Unlock()
 		if late {
 			p.trouble(ErrAckTimeout)

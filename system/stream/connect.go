@@ -86,9 +86,9 @@ type Broker struct {
 	settingUp chan struct{} // capacity 1: held by the one EnsureStreams that is at work
 
 	mu      sync.Mutex
-	lastErr error                  // why there is no connection; nil while there is one
-	told    time.Time              // when lastErr was last logged
-	seen    [messages.Streams]bool // the stream existed at some time in this Broker's life
+	lastErr error                       // why there is no connection; nil while there is one
+	told    time.Time                   // when lastErr was last logged
+	made    [messages.Streams]time.Time // when the stream was made, as the server says; zero: not seen yet
 }
 
 // Connect begins to connect and returns after the first attempt, whether it succeeded or not: the
@@ -167,6 +167,9 @@ func (b *Broker) Server() string {
 	u.User = nil // nats.go's own redaction leaves a token in
 	return u.String()
 }
+
+// JetStream is the connection's JetStream, for what is kept beside the streams.
+func (b *Broker) JetStream() jetstream.JetStream { return b.js }
 
 // Close ends the connection. What the Publisher holds stays unacknowledged: Drain it before.
 func (b *Broker) Close() { b.nc.Close() }

@@ -94,7 +94,7 @@ func (r *rig) silence(d time.Duration) {
 func (r *rig) position() uint64 {
 	r.Publisher.mu.Lock()
 	defer r.Publisher.mu.Unlock()
-	return r.ring.tail
+	return r.lanes[messages.Events].ring.tail
 }
 
 func TestFault_cut_connections_lose_double_and_reorder_nothing(t *testing.T) {

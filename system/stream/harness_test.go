@@ -120,6 +120,7 @@ type proxy struct {
 	mu     sync.Mutex
 	conns  []net.Conn
 	hole   bool
+	deaf   bool
 }
 
 func startProxy(t testing.TB, target string) *proxy {
@@ -144,8 +145,8 @@ func startProxy(t testing.TB, target string) *proxy {
 			p.mu.Lock()
 			p.conns = append(p.conns, c, s)
 			p.mu.Unlock()
-			wg.Go(func() { p.copy(s, c) })
-			wg.Go(func() { p.copy(c, s) })
+			wg.Go(func() { p.copy(s, c, false) })
+			wg.Go(func() { p.copy(c, s, true) })
 		}
 	})
 	t.Cleanup(func() { _ = l.Close(); p.cut(); wg.Wait() })
@@ -154,12 +155,12 @@ func startProxy(t testing.TB, target string) *proxy {
 
 func (p *proxy) url() string { return "nats://" + p.l.Addr().String() }
 
-func (p *proxy) copy(dst, src net.Conn) {
+func (p *proxy) copy(dst, src net.Conn, answers bool) {
 	buf := make([]byte, 32<<10)
 	for {
 		n, err := src.Read(buf)
 		p.mu.Lock()
-		hole := p.hole
+		hole := p.hole || p.deaf && answers
 		p.mu.Unlock()
 		if !hole {
 			if _, err := dst.Write(buf[:n]); err != nil {
@@ -179,7 +180,14 @@ func (p *proxy) cut() {
 	for _, c := range p.conns {
 		_ = c.Close()
 	}
-	p.conns = nil
+	p.conns, p.deaf = nil, false
+}
+
+// deafen keeps everything that the server says from the client, until the connections are cut.
+func (p *proxy) deafen() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.deaf = true
 }
 
 func (p *proxy) swallow(on bool) {
@@ -220,9 +228,16 @@ type rig struct {
 	retried   int
 	oversize  int
 	madeAgain int
+	stop      func() // like a crash, as far as the Publisher goes: nothing is waited for
 }
 
 func newRig(t testing.TB, o Options) *rig {
+	t.Helper()
+	return newRigWith(t, o, PublisherOptions{})
+}
+
+// newRigWith is newRig with a spool, or what else a Publisher may have.
+func newRigWith(t testing.TB, o Options, po PublisherOptions) *rig {
 	t.Helper()
 	r := &rig{t: t, troubles: make(chan error, 1000)}
 	o.Hooks.Lost = func(err error) { r.troubles <- err }
@@ -237,11 +252,10 @@ func newRig(t testing.TB, o Options) *rig {
 		o.Log = slog.New(slog.NewTextHandler(os.Stderr, nil))
 	}
 	r.b = connect(t, o)
-	r.Publisher = NewPublisher(r.b, PublisherOptions{
-		OnTrouble:  func(err error) { r.troubles <- err },
-		OnRetry:    func(n int, _ error) { r.mu.Lock(); r.retried += n; r.mu.Unlock() },
-		OnOversize: func(*messages.Kind, int, int) { r.mu.Lock(); r.oversize++; r.mu.Unlock() },
-	})
+	po.OnTrouble = func(err error) { r.troubles <- err }
+	po.OnRetry = func(n int, _ error) { r.mu.Lock(); r.retried += n; r.mu.Unlock() }
+	po.OnOversize = func(*messages.Kind, int, int) { r.mu.Lock(); r.oversize++; r.mu.Unlock() }
+	r.Publisher = NewPublisher(r.b, po)
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	go func() {
@@ -264,7 +278,8 @@ func newRig(t testing.TB, o Options) *rig {
 			}
 		}
 	}()
-	t.Cleanup(func() { cancel(); r.Close(); <-done })
+	r.stop = func() { cancel(); r.Close(); <-done }
+	t.Cleanup(r.stop)
 	return r
 }
 

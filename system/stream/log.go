@@ -51,7 +51,7 @@ func (l *LogSink) Publish(ctx context.Context, ev *messages.Event) error {
 	attrs = append(attrs, slog.String("data", string(data)))
 	l.o.Log.LogAttrs(ctx, slog.LevelInfo, "event", attrs...)
 	if ev.Receipt != nil {
-		ev.Receipt.Acked(ev.Kind.Stream, ev.Seq)
+		ev.Receipt.Acked(ev.Kind.Stream, ev.Seq, 0)
 	}
 	if l.o.OnAck != nil {
 		l.o.OnAck(ev.Kind, ev.ShardID, time.Since(ev.Read), false)
@@ -75,6 +75,20 @@ func (l *LogSink) OldestUnacked() time.Duration { return 0 }
 
 // Drain returns nil.
 func (l *LogSink) Drain(context.Context) error { return nil }
+
+// Adopt returns nothing: there is no spool.
+func (l *LogSink) Adopt(string, messages.Receipt) (none [messages.Streams]messages.Spooled) {
+	return none
+}
+
+// Stored returns nothing: there are no streams.
+func (l *LogSink) Stored() (none [messages.Streams]uint64) { return none }
+
+// Full returns false.
+func (l *LogSink) Full() bool { return false }
+
+// Spill returns nil.
+func (l *LogSink) Spill(context.Context) error { return nil }
 
 // Close does nothing.
 func (l *LogSink) Close() {}

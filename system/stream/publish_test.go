@@ -59,7 +59,7 @@ func TestPublish_stores_envelope_subject_and_headers_of_the_contract(t *testing.
 
 type ackLog chan int64
 
-func (a ackLog) Acked(_ messages.Stream, seq int64) { a <- seq }
+func (a ackLog) Acked(_ messages.Stream, seq int64, _ uint64) { a <- seq }
 
 func TestPublish_blocks_while_the_window_is_full(t *testing.T) {
 	e := startEmbedded(t)
@@ -92,7 +92,7 @@ func TestPublish_blocks_while_the_window_is_full(t *testing.T) {
 	t.Run("and goes on when there is room", func(t *testing.T) {
 		done := make(chan error, 1)
 		go func() { done <- p.Publish(context.Background(), event(0, 4)) }()
-		waitFor(t, "a waiter", func() bool { p.mu.Lock(); defer p.mu.Unlock(); return len(p.waiters) == 1 })
+		waitFor(t, "a waiter", func() bool { p.mu.Lock(); defer p.mu.Unlock(); return len(p.lanes[messages.Events].waiters) == 1 })
 		if err := p.Replay(t.Context()); err != nil {
 			t.Fatal(err)
 		}
@@ -130,8 +130,8 @@ func TestPublish_counts_the_window_in_bytes_too(t *testing.T) {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.bytes != 0 || p.reserved != 0 {
-		t.Fatalf("got %d bytes and %d slots reserved after the drain, want none", p.bytes, p.reserved)
+	if l := p.lanes[messages.Events]; l.bytes != 0 || l.reserved != 0 || l.promised != 0 {
+		t.Fatalf("got %d bytes, %d slots and %d bytes reserved after the drain, want none", l.bytes, l.reserved, l.promised)
 	}
 }
 
@@ -143,7 +143,7 @@ func TestPublish_ends_with_ErrClosed_when_the_publisher_is_closed(t *testing.T) 
 	}
 	done := make(chan error, 1)
 	go func() { done <- p.Publish(context.Background(), event(0, 2)) }()
-	waitFor(t, "a waiter", func() bool { p.mu.Lock(); defer p.mu.Unlock(); return len(p.waiters) == 1 })
+	waitFor(t, "a waiter", func() bool { p.mu.Lock(); defer p.mu.Unlock(); return len(p.lanes[messages.Events].waiters) == 1 })
 	p.Close()
 	if err := <-done; !errors.Is(err, ErrClosed) {
 		t.Errorf("got %v for the waiting call, want %v", err, ErrClosed)
@@ -225,15 +225,15 @@ func TestPublish_ignores_an_ack_of_an_earlier_send(t *testing.T) {
 	p := NewPublisher(b, PublisherOptions{})
 	defer p.Close()
 	answer := func(token uint64, data string) {
-		p.onAck(&nats.Msg{Subject: p.inbox + strconv.FormatUint(token, 36), Data: []byte(data)})
+		p.onAck(&nats.Msg{Subject: p.inbox + strconv.FormatUint(token<<1, 36), Data: []byte(data)})
 	}
 	const yes = `{"stream":"EVENTS","seq":1}`
 	if err := p.Publish(t.Context(), event(0, 1)); err != nil {
 		t.Fatal(err)
 	}
-	first, _, _ := p.ring.send(time.Now())
-	p.ring.rewind()
-	second, _, _ := p.ring.send(time.Now())
+	first, _, _ := p.lanes[messages.Events].ring.send(time.Now())
+	p.lanes[messages.Events].ring.rewind()
+	second, _, _ := p.lanes[messages.Events].ring.send(time.Now())
 	answer(first, yes)
 	if got := p.Unacked(); got != 1 {
 		t.Fatalf("got %d unacknowledged after the first send's late ack, want 1", got)
@@ -242,7 +242,7 @@ func TestPublish_ignores_an_ack_of_an_earlier_send(t *testing.T) {
 	if err := p.Publish(t.Context(), event(0, 2)); err != nil { // takes the same slot
 		t.Fatal(err)
 	}
-	p.ring.send(time.Now())
+	p.lanes[messages.Events].ring.send(time.Now())
 	answer(second, yes)
 	answer(second, `{"stream":"EVENTS","error":{"code":503,"err_code":10077,"description":"no"}}`)
 	answer(1<<40, yes)
@@ -260,14 +260,16 @@ func TestParseAck(t *testing.T) {
 	for _, c := range []struct {
 		name, data string
 		status     string
+		stored     uint64
 		duplicate  bool
 		want       string
 	}{
-		{name: "stored", data: `{"stream":"EVENTS","seq":12}`},
-		{name: "stored, as the server writes it", data: `{"stream":"EVENTS", "seq":12}`},
-		{name: "duplicate", data: `{"stream":"EVENTS","seq":12,"duplicate":true}`, duplicate: true},
-		{name: "duplicate, as the server writes it", data: `{"stream":"EVENTS", "seq":12,"duplicate": true}`, duplicate: true},
-		{name: "domain", data: `{"stream":"EVENTS","domain":"hub","seq":3}`},
+		{name: "stored", data: `{"stream":"EVENTS","seq":12}`, stored: 12},
+		{name: "stored, as the server writes it", data: `{"stream":"EVENTS", "seq":12}`, stored: 12},
+		{name: "duplicate", data: `{"stream":"EVENTS","seq":12,"duplicate":true}`, stored: 12, duplicate: true},
+		{name: "duplicate, as the server writes it", data: `{"stream":"EVENTS", "seq":12,"duplicate": true}`, stored: 12, duplicate: true},
+		{name: "domain", data: `{"stream":"EVENTS","domain":"hub","seq":3}`, stored: 3},
+		{name: "the largest sequence", data: `{"stream":"EVENTS","seq":18446744073709551615}`, stored: 18446744073709551615},
 		{name: "refused", data: `{"error":{"code":503,"err_code":10077,"description":"maximum bytes exceeded"},"stream":"EVENTS","seq":0}`,
 			want: "stream: EVENTS refused the event: maximum bytes exceeded (code 10077)"},
 		{name: "no stream", status: "503", want: ErrNoStream.Error()},
@@ -276,13 +278,13 @@ func TestParseAck(t *testing.T) {
 		{name: "sequence 0", data: `{"stream":"EVENTS","seq":0}`, want: "stream: an acknowledgement without stream or sequence"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			duplicate, err := parseAck(&nats.Msg{Data: []byte(c.data), Header: nats.Header{"Status": {c.status}}})
+			stored, duplicate, err := parseAck(&nats.Msg{Data: []byte(c.data), Header: nats.Header{"Status": {c.status}}})
 			got := ""
 			if err != nil {
 				got = err.Error()
 			}
-			if duplicate != c.duplicate || got != c.want {
-				t.Fatalf("got %v, %q, want %v, %q", duplicate, got, c.duplicate, c.want)
+			if stored != c.stored || duplicate != c.duplicate || got != c.want {
+				t.Fatalf("got %d, %v, %q, want %d, %v, %q", stored, duplicate, got, c.stored, c.duplicate, c.want)
 			}
 		})
 	}

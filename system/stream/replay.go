@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+
+	"drover/messages"
 )
 
 // Pause stops sending. Publish still takes events until the window is full. Replay makes it go on.
@@ -86,6 +88,9 @@ func (p *Publisher) attempt(ctx context.Context, cause error) (again int, err er
 		}
 		return 0, err
 	}
+	if err := p.recall(ctx); err != nil {
+		return 0, err
+	}
 	return p.resend(ctx, flight(cause, p.Window()))
 }
 
@@ -104,7 +109,7 @@ func flight(cause error, window int) int {
 func (p *Publisher) resend(ctx context.Context, limit int) (again int, err error) {
 	lost := p.b.nc.StatusChanged(nats.RECONNECTING, nats.CLOSED)
 	defer p.b.nc.RemoveStatusListener(lost)
-	goal, err := p.begin()
+	goals, err := p.begin()
 	if err != nil {
 		return 0, err
 	}
@@ -116,7 +121,7 @@ func (p *Publisher) resend(ctx context.Context, limit int) (again int, err error
 	timeout := time.NewTimer(p.b.opts.AckTimeout)
 	defer timeout.Stop()
 	for {
-		open, n, err := p.burst(goal, limit)
+		open, n, err := p.burst(goals, limit)
 		again += n
 		if open || err != nil {
 			return again, err
@@ -134,61 +139,80 @@ func (p *Publisher) resend(ctx context.Context, limit int) (again int, err error
 	}
 }
 
-// begin binds the sends to the connection of now and makes the window wait for them again. goal is the
-// position behind what must be acknowledged before the Publisher opens.
-func (p *Publisher) begin() (goal uint64, err error) {
+// begin binds the sends to the connection of now and makes the windows wait for them again. goals are the
+// positions behind what must be acknowledged before the Publisher opens.
+func (p *Publisher) begin() (goals [messages.Streams]uint64, err error) {
 	p.sendLock.Lock()
 	defer p.sendLock.Unlock()
 	// If this epoch is over before the last send, that send fails. So all are on one connection.
 	epoch := p.b.gate.epoch.Load()
 	if !p.b.nc.IsConnected() {
-		return 0, errReconnected
+		return goals, errReconnected
 	}
 	p.max = int(p.b.nc.MaxPayload())
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.replaying, p.fault = true, nil
 	if p.cause == nil && p.epoch == epoch {
-		return 0, nil // only Pause: what was sent is on its way, on a connection that lives
+		return goals, nil // only Pause: what was sent is on its way, on a connection that lives
 	}
 	p.epoch = epoch
-	p.ring.rewind()
-	return p.ring.head, nil
+	for s, l := range p.lanes {
+		l.ring.rewind()
+		goals[s] = l.ring.head
+	}
+	return goals, nil
 }
 
-// burst sends what may be sent now and counts what was sent before. open: everything was, and the Publisher is
-// open. Otherwise it must wait for acknowledgements. It holds sendLock throughout, so that Publish
-// cannot add events for ever while the last ones are sent.
-func (p *Publisher) burst(goal uint64, limit int) (open bool, again int, err error) {
+// burst sends what may be sent now, interactions first, and counts what was sent before. open: everything was, and
+// the Publisher is open. Otherwise it must wait for acknowledgements. It holds sendLock throughout, so that
+// Publish cannot add events for ever while the last ones are sent.
+func (p *Publisher) burst(goals [messages.Streams]uint64, limit int) (open bool, again int, err error) {
 	p.sendLock.Lock()
 	defer p.sendLock.Unlock()
 	for {
 		p.mu.Lock()
-		certain := p.ring.tail >= goal // the past is: the rest is ordinary publishing
-		switch {
-		case p.fault != nil:
+		if p.fault != nil {
 			defer p.mu.Unlock()
 			return false, again, p.fault
-		case p.ring.next == p.ring.head && certain:
-			p.paused, p.replaying, p.cause = false, false, nil
-			p.mu.Unlock()
-			return true, again, nil
-		case p.ring.next == p.ring.head, !certain && p.ring.flying >= limit:
-			p.mu.Unlock()
-			return false, again, nil
 		}
-		token, it, ok := p.ring.send(time.Now())
+		l, token, it, rest := p.next(goals, limit)
+		if l == nil {
+			if !rest {
+				p.paused, p.replaying, p.cause = false, false, nil
+				p.wake(p.toFeed)
+			}
+			p.mu.Unlock()
+			return !rest, again, nil
+		}
 		p.mu.Unlock()
-		if !ok {
-			continue // the rest of the window was acknowledged late
-		}
 		if it.sends > 1 {
 			again++
 		}
-		if err := p.transmit(token, it); err != nil {
+		if err := p.transmit(l, token, it); err != nil {
 			return false, again, err
 		}
 	}
+}
+
+// next takes what a replay sends next. Without a lane there is nothing to send now, and rest says whether there is
+// something to wait for. The caller holds mu.
+func (p *Publisher) next(goals [messages.Streams]uint64, limit int) (l *lane, token uint64, it *item, rest bool) {
+	certain, flying := true, 0
+	for s, l := range p.lanes {
+		certain = certain && l.ring.tail >= goals[s] // the past is: the rest is ordinary publishing
+		flying += l.ring.flying
+	}
+	if !certain && flying >= limit {
+		return nil, 0, nil, true
+	}
+	for _, s := range feedOrder {
+		l := p.lanes[s]
+		if token, it, ok := l.ring.send(time.Now()); ok {
+			return l, token, it, true
+		}
+	}
+	return nil, 0, nil, !certain
 }
 
 // delay is the wait after a failed attempt to connect or to replay, attempts counted from 0: 50 ms

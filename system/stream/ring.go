@@ -18,13 +18,23 @@ type ring struct {
 	tail, next, head uint64
 	live             int // not acknowledged
 	flying           int // sent since the last rewind and not acknowledged
+	bare             int // not acknowledged and not in the spool: a kill would take them
+
+	// Of the events that the tail has passed: they and all before them are acknowledged.
+	stored uint64 // sequence number of the newest in its stream
+	record uint64 // index of the newest in the spool; 0: none of them was there
+	// company: between their positions in the stream there were others, so somebody else publishes into it too.
+	company bool
+	passed  int // events of this ring that went by with a position
 }
 
 // slot is the home of one event. gen counts the uses and the sends of the slot, so that an
 // acknowledgement of an earlier one is told apart.
 type slot struct {
-	state state
-	gen   uint32
+	state  state
+	gen    uint32
+	record uint64 // index in the spool, which forgets it when the tail has passed; 0: not there
+	stored uint64 // sequence number in the stream, once acknowledged
 	item
 }
 
@@ -47,16 +57,18 @@ type item struct {
 	receipt messages.Receipt
 
 	id      string
-	own     bool   // a life-cycle event: without Drover-Seq
+	own     bool   // one of drover's own events: without Drover-Seq
 	subject string // with the prefix
 	body    *buffer
 	data    int // bytes of Discord's d
 	bytes   int // of the body as it was accepted
 
-	taken  time.Time // by Publish
-	sentAt time.Time // last
-	sends  int
-	shrink bool // the stream takes no message of this size
+	taken     time.Time // by Publish
+	firstSent time.Time
+	sentAt    time.Time // last
+	sends     int
+	shrink    bool // the stream takes no message of this size
+	spooled   bool // loaded from the spool: its lane knows the receipt
 }
 
 func newRing(window int) *ring { return &ring{slots: make([]slot, window)} }
@@ -66,13 +78,16 @@ func (r *ring) used() int { return int(r.head - r.tail) }
 
 func (r *ring) at(pos uint64) *slot { return &r.slots[pos%uint64(len(r.slots))] }
 
-// push adds an event behind all others. The ring must not be full.
-func (r *ring) push(it item) {
+// push adds an event behind all others; record is its index in the spool, or 0. The ring must not be full.
+func (r *ring) push(it item, record uint64) {
 	s := r.at(r.head)
-	s.state, s.item = waiting, it
+	s.state, s.item, s.record, s.stored = waiting, it, record, 0
 	s.gen++ // an acknowledgement of the slot's former event must not match
 	r.head++
 	r.live++
+	if record == 0 {
+		r.bare++
+	}
 }
 
 // send takes the next event that waits, marks it as sent and returns what identifies this send.
@@ -86,6 +101,9 @@ func (r *ring) send(now time.Time) (token uint64, it *item, ok bool) {
 		s.state = sent
 		s.gen++
 		s.sentAt = now
+		if s.sends == 0 {
+			s.firstSent = now
+		}
 		s.sends++
 		r.flying++
 		i := r.next % uint64(len(r.slots))
@@ -104,27 +122,61 @@ func (r *ring) rewind() {
 	}
 	r.next = r.tail
 	r.flying = 0
+	if messages.Sabotaged(messages.RetryOutOfOrder) {
+		r.reverse()
+	}
+}
+
+// reverse is the sabotage that an audit must notice.
+func (r *ring) reverse() {
+	for a, b := r.tail, r.head; a+1 < b; a++ {
+		b--
+		if x, y := r.at(a), r.at(b); x.state == waiting && y.state == waiting {
+			x.item, y.item = y.item, x.item
+		}
+	}
 }
 
 // ack frees the event that token identifies and returns it. An earlier send of the event, or of the
 // slot's former event, does not match: ok is false.
-func (r *ring) ack(token uint64) (it item, ok bool) {
+func (r *ring) ack(token uint64, stored uint64) (it item, ok bool) {
 	s := r.find(token)
 	if s == nil {
 		return item{}, false
 	}
+	return r.finish(s, stored), true
+}
+
+// finish takes an event that is not acknowledged out of its slot, which is reused once the tail has passed it.
+func (r *ring) finish(s *slot, stored uint64) item {
 	if s.state == sent {
 		r.flying--
 	}
-	it = s.item
-	s.state, s.item = acked, item{}
+	if s.record == 0 {
+		r.bare--
+	}
+	it := s.item
+	s.state, s.item, s.stored = acked, item{}, stored
 	r.live--
 	for r.tail < r.head && r.at(r.tail).state == acked {
-		r.at(r.tail).state = free
+		t := r.at(r.tail)
+		t.state = free
+		if t.stored > 0 {
+			r.company = r.company || r.passed > 0 && t.stored != r.stored+1
+			r.stored = t.stored
+			r.passed++
+		}
+		r.record = max(r.record, t.record)
 		r.tail++
 	}
 	r.next = max(r.next, r.tail)
-	return it, true
+	return it
+}
+
+// spooled notes that an event that is not acknowledged stands in the spool now.
+func (r *ring) spooled(s *slot, record uint64) {
+	s.record = record
+	r.bare--
 }
 
 // find returns the slot whose newest send is token's and is not acknowledged, or nil.
@@ -139,6 +191,16 @@ func (r *ring) find(token uint64) *slot {
 	}
 	return s
 }
+
+// alone reports that many events of this ring each followed the one before it in the stream: as far as anybody can know,
+// nobody else publishes into it.
+func (r *ring) alone() bool { return r.passed >= enoughAlone && !r.company }
+
+// enoughAlone is how many events must have been seen for that.
+const enoughAlone = 16
+
+// moved forgets the position in a stream that was made again, and counts from 1.
+func (r *ring) moved() { r.stored, r.passed = 0, 0 }
 
 // oldest returns the slot at the tail, or nil where everything is acknowledged.
 func (r *ring) oldest() *slot {

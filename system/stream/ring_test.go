@@ -31,7 +31,7 @@ func TestRing_keeps_order_and_frees_each_event_once_under_any_order_of_acks(t *t
 					t.Skip("full")
 				}
 				pushed++
-				r.push(item{seq: pushed})
+				r.push(item{seq: pushed}, uint64(pushed))
 				model = append(model, live{seq: pushed})
 			},
 			"send": func(t *rapid.T) {
@@ -62,7 +62,7 @@ func TestRing_keeps_order_and_frees_each_event_once_under_any_order_of_acks(t *t
 					t.Skip("nothing sent")
 				}
 				i := rapid.SampledFrom(with).Draw(t, "which")
-				it, ok := r.ack(model[i].token)
+				it, ok := r.ack(model[i].token, uint64(model[i].seq))
 				if !ok || it.seq != model[i].seq {
 					t.Fatalf("got %d, %v, want %d, true", it.seq, ok, model[i].seq)
 				}
@@ -73,7 +73,7 @@ func TestRing_keeps_order_and_frees_each_event_once_under_any_order_of_acks(t *t
 				if len(stale) == 0 {
 					t.Skip("nothing stale")
 				}
-				if it, ok := r.ack(rapid.SampledFrom(stale).Draw(t, "which")); ok {
+				if it, ok := r.ack(rapid.SampledFrom(stale).Draw(t, "which"), 1); ok {
 					t.Fatalf("a late acknowledgement freed event %d", it.seq)
 				}
 			},
@@ -93,9 +93,13 @@ func TestRing_keeps_order_and_frees_each_event_once_under_any_order_of_acks(t *t
 				if r.live != len(model) || r.flying != flying {
 					t.Fatalf("got live %d flying %d, want %d %d", r.live, r.flying, len(model), flying)
 				}
-				want := 0
+				want, passed := 0, pushed
 				if len(model) > 0 {
-					want = int(pushed - model[0].seq + 1)
+					want, passed = int(pushed-model[0].seq+1), model[0].seq-1
+				}
+				// Everything before the oldest unacknowledged event is certain: that is what outlives the process.
+				if r.stored != uint64(passed) || r.record != uint64(passed) {
+					t.Fatalf("got stored %d, record %d, want %d", r.stored, r.record, passed)
 				}
 				if r.used() != want {
 					t.Fatalf("got %d slots used, want %d", r.used(), want)

@@ -73,15 +73,15 @@ func (b *Broker) EnsureStreams(ctx context.Context) error {
 		return context.Cause(ctx)
 	}
 	for s := range messages.Stream(messages.Streams) {
-		made, err := b.ensure(ctx, b.wanted(s))
+		info, made, err := b.ensure(ctx, b.wanted(s))
 		if err != nil {
 			return err
 		}
 		b.mu.Lock()
-		again := b.seen[s]
-		b.seen[s] = true
+		again := !b.made[s].IsZero() && !b.made[s].Equal(info.Created)
+		b.made[s] = info.Created
 		b.mu.Unlock()
-		if made && b.opts.Hooks.Made != nil {
+		if (made || again) && b.opts.Hooks.Made != nil {
 			b.opts.Hooks.Made(s, again)
 		}
 	}
@@ -99,8 +99,18 @@ func (b *Broker) subject(s string) string {
 	return b.opts.Prefix + "." + s
 }
 
+// madeAt is when the stream was made that EnsureStreams saw last.
+func (b *Broker) madeAt(s messages.Stream) time.Time {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.made[s]
+}
+
+// duplicates is for how long JetStream knows the ids of a stream's events.
+func (b *Broker) duplicates(s messages.Stream) time.Duration { return b.wanted(s).Duplicates }
+
 // ensure reports whether it created the stream.
-func (b *Broker) ensure(ctx context.Context, want jetstream.StreamConfig) (made bool, err error) {
+func (b *Broker) ensure(ctx context.Context, want jetstream.StreamConfig) (info *jetstream.StreamInfo, made bool, err error) {
 	have, err := b.js.Stream(ctx, want.Name)
 	switch {
 	case errors.Is(err, jetstream.ErrStreamNotFound):
@@ -108,25 +118,25 @@ func (b *Broker) ensure(ctx context.Context, want jetstream.StreamConfig) (made 
 			want.Storage = b.autoStorage()
 		}
 		want.Replicas = max(want.Replicas, 1)
-		_, err = b.js.CreateStream(ctx, want)
+		have, err = b.js.CreateStream(ctx, want)
 		if err != nil {
-			return false, b.streamError(want, want, err)
+			return nil, false, b.streamError(want, want, err)
 		}
 		b.log.Info("stream created", "stream", want.Name, "storage", want.Storage.String(), "max_age", want.MaxAge)
-		return true, nil
+		return have.CachedInfo(), true, nil
 	case err != nil:
-		return false, b.streamError(want, want, err)
+		return nil, false, b.streamError(want, want, err)
 	}
 	old := have.CachedInfo().Config
 	next, changed, err := merge(old, want)
 	if err != nil || len(changed) == 0 {
-		return false, err
+		return have.CachedInfo(), false, err
 	}
 	if _, err := b.js.UpdateStream(ctx, next); err != nil {
-		return false, b.streamError(next, old, err)
+		return nil, false, b.streamError(next, old, err)
 	}
 	b.log.Info("stream updated", "stream", want.Name, "changed", strings.Join(changed, ","))
-	return false, nil
+	return have.CachedInfo(), false, nil
 }
 
 // merge puts our fields into what exists, and names those that change. What is not ours, like the

@@ -26,11 +26,12 @@ func (c *cell) add(n int) { c.n.Add(int64(n)) }
 // scope holds the series that share a shard label. All but the families exist from the start, so that
 // a rate over the first increment is right.
 type scope struct {
-	received, oversize, errors   family
-	routed, filtered, identifies *cell
-	resumed, invalid, failed     *cell
-	gaps, jumps                  *cell
-	record                       []metric.RecordOption // of the route histogram
+	received, oversize, shed, errors   family
+	routed, filtered, identifies, late *cell
+	resumed, invalid, failed           *cell
+	gaps                               map[string]*cell // by reason
+	jumps                              *cell
+	record                             []metric.RecordOption // of the route histogram
 }
 
 // scope finds or makes the scope of a shard.
@@ -66,6 +67,7 @@ func (m *Meters) newScope(shardID, poolID int) *scope {
 	label := by.shardLabel(key)
 	s := &scope{
 		received: family{meters: m, counter: eventsReceived, key: "event_type", scope: label},
+		shed:     family{meters: m, counter: eventsShed, key: "event_type", scope: label},
 		oversize: family{meters: m, counter: eventsOversize, key: "event_type", scope: label},
 		errors:   family{meters: m, counter: errorsTotal, key: "error_type", scope: label},
 		record:   []metric.RecordOption{metric.WithAttributes(label...)},
@@ -73,13 +75,18 @@ func (m *Meters) newScope(shardID, poolID int) *scope {
 	s.routed = m.newCell(eventsRouted, "", label)
 	s.filtered = m.newCell(eventsFiltered, "", label)
 	s.identifies = m.newCell(identifies, "", label)
-	s.gaps = m.newCell(sessionGaps, "", label)
+	s.late = m.newCell(lateClicks, "", label)
 	s.jumps = m.newCell(sequenceGaps, "", label)
 	outcome := func(o string) *cell {
 		return m.newCell(resumes, o, append(slices.Clone(label), attribute.String("outcome", o)))
 	}
 	s.resumed, s.invalid, s.failed = outcome(Resumed), outcome(Invalid), outcome(Failed)
-	for _, c := range []*cell{s.routed, s.filtered, s.identifies, s.gaps, s.jumps, s.resumed, s.invalid, s.failed} {
+	s.gaps = map[string]*cell{}
+	for _, reason := range append([]string{ErrOther}, messages.GapReasons...) {
+		s.gaps[reason] = m.newCell(sessionGaps, reason, append(slices.Clone(label), attribute.String("reason", reason)))
+	}
+	all := slices.AppendSeq([]*cell{s.routed, s.filtered, s.identifies, s.late, s.jumps, s.resumed, s.invalid, s.failed}, maps.Values(s.gaps))
+	for _, c := range all {
 		c.node = by != byNothing && key < 0
 	}
 	next := maps.Clone(known)

@@ -45,7 +45,7 @@ func TestDocs_list_every_instrument(t *testing.T) {
 		t.Errorf("docs/metrics.md has\n%s\nwant\n%s", got, want)
 	}
 	t.Run("and_every_value_of_a_label", func(t *testing.T) {
-		for _, value := range append(errorTypes, Resumed, Invalid, Failed, "close_other") {
+		for _, value := range append(append(errorTypes, Resumed, Invalid, Failed, Saved, "close_other"), messages.GapReasons...) {
 			if !strings.Contains(string(text), "`"+value+"`") {
 				t.Errorf("%s is missing", value)
 			}

@@ -30,6 +30,8 @@ const (
 	eventsRouted   = "gateway_events_routed_total"
 	eventsFiltered = "gateway_events_filtered_total"
 	eventsOversize = "gateway_oversize_events_total"
+	eventsShed     = "gateway_shed_events_total"
+	lateClicks     = "gateway_late_interactions_total"
 	routeFailures  = "gateway_route_failures_total"
 	routeDuration  = "gateway_event_route_duration_seconds"
 	errorsTotal    = "gateway_errors_total"
@@ -37,10 +39,17 @@ const (
 	resumes        = "gateway_resumes_total"
 	sessionGaps    = "gateway_session_gaps_total"
 	sequenceGaps   = "gateway_sequence_gaps_total"
+	checkpoints    = "gateway_checkpoints_total"
+	checkpointAge  = "gateway_checkpoint_age_seconds"
+	lastDispatch   = "gateway_last_dispatch_age_seconds"
 	shardsReady    = "gateway_shards_ready"
 	shardState     = "gateway_shard_state"
 	guilds         = "gateway_guilds_total"
 	natsConnected  = "gateway_nats_connected"
+	spoolEvents    = "gateway_spool_events"
+	spoolBytes     = "gateway_spool_bytes"
+	spoolAge       = "gateway_spool_age_seconds"
+	spoolFull      = "gateway_spool_full"
 	unackedEvents  = "gateway_unacked_events"
 	lastHeartbeat  = "gateway_last_heartbeat_timestamp"
 	budgetLeft     = "gateway_identify_budget_remaining"
@@ -52,19 +61,28 @@ var Instruments = []Instrument{
 	{eventsReceived, Counter, "{event}", []string{"event_type", ShardLabel}, "Dispatches read from Discord, those included that a filter then kept back."},
 	{eventsRouted, Counter, "{event}", []string{ShardLabel}, "Events that JetStream has acknowledged, drover's own life-cycle events included."},
 	{eventsFiltered, Counter, "{event}", []string{ShardLabel}, "Dispatches that events.allow or events.deny kept back."},
+	{eventsShed, Counter, "{event}", []string{"event_type", ShardLabel}, "Events dropped because the spool was full, of the types in backpressure.shed."},
+	{lateClicks, Counter, "{event}", []string{ShardLabel}, "Interactions published more than 3 s after they were read: too late for an answer."},
 	{eventsOversize, Counter, "{event}", []string{"event_type", ShardLabel}, "Events larger than the broker takes, published without their data."},
 	{routeFailures, Counter, "{attempt}", nil, "Attempts to publish that failed; each is made again until it is acknowledged."},
 	{routeDuration, Histogram, "s", []string{ShardLabel}, "Time from reading an event's frame to JetStream's acknowledgement."},
 	{errorsTotal, Counter, "{error}", []string{"error_type", ShardLabel}, "Errors by type; errors of the node as a whole carry no shard."},
 	{identifies, Counter, "{identify}", []string{ShardLabel}, "IDENTIFYs sent; Discord allows a bot a limited number per day."},
 	{resumes, Counter, "{resume}", []string{"outcome", ShardLabel}, "RESUMEs by outcome: resumed, invalid (Discord had forgotten the session) or failed (the connection ended first)."},
-	{sessionGaps, Counter, "{gap}", []string{ShardLabel}, "Sessions lost, each published as shard.gap: events may be missing."},
+	{sessionGaps, Counter, "{gap}", []string{"reason", ShardLabel}, "Gaps by reason, each published as shard.gap: events may be missing."},
 	{sequenceGaps, Counter, "{gap}", []string{ShardLabel}, "Jumps in the sequence numbers of one session."},
+	{checkpoints, Counter, "{checkpoint}", []string{"outcome"}, "Checkpoints of sessions by outcome: saved, or failed and tried again."},
 	{shardsReady, Gauge, "{shard}", []string{"pool_id"}, "Shards of the pool that are ready, among those that this node holds."},
 	{shardState, Gauge, "{shard}", []string{"state"}, "Shards of this node in each state."},
 	{guilds, Gauge, "{guild}", nil, "Guilds that the bot is in on this node's shards, unavailable ones included."},
 	{natsConnected, Gauge, "{connection}", nil, "1 while NATS is connected, else 0; 1 where nats.url is none."},
 	{unackedEvents, Gauge, "{event}", nil, "Events published but not yet acknowledged by JetStream."},
+	{spoolEvents, Gauge, "{event}", nil, "Events in the spool on disk, which wait for the broker."},
+	{spoolBytes, Gauge, "By", nil, "Bytes of the events in the spool."},
+	{spoolAge, Gauge, "s", nil, "Time since the oldest event in the spool was read; 0 when it is empty."},
+	{spoolFull, Gauge, "{spool}", nil, "1 while the spool takes nothing more, so that shards wait and events may be shed; else 0."},
+	{checkpointAge, Gauge, "s", nil, "Age of the oldest change of a session that no checkpoint has; 0 when all is saved."},
+	{lastDispatch, Gauge, "s", []string{ShardLabel}, "Time since the shard's newest dispatch, of several the longest; a quiet guild is no fault. Absent before the first."},
 	{lastHeartbeat, Gauge, "s", nil, "Unix time of the newest heartbeat that Discord acknowledged to any shard; absent before the first."},
 	{budgetLeft, Gauge, "{identify}", nil, "IDENTIFYs left today; absent until Discord has told."},
 	{buildInfo, Gauge, "{build}", []string{"version", "go_version"}, "Always 1; the labels say what runs."},
@@ -76,11 +94,12 @@ var routeBuckets = []float64{
 	0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10,
 }
 
-// The outcomes of a RESUME.
+// The outcomes of a RESUME and of a checkpoint.
 const (
 	Resumed = "resumed" // RESUMED came
 	Invalid = "invalid" // op 9: the session is gone
-	Failed  = "failed"  // the connection ended before either
+	Failed  = "failed"  // the connection ended before either; or the store did not take it
+	Saved   = "saved"   // the store has it
 )
 
 // The values of error_type, beside those of CloseType. Error counts any other under "other".

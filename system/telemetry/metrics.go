@@ -32,6 +32,8 @@ type Meters struct {
 	route    metric.Float64Histogram
 	rates    rates
 	failures *cell // gateway_route_failures_total
+	saved    *cell // gateway_checkpoints_total
+	unsaved  *cell // the same, failed
 
 	heartbeat atomic.Int64 // Unix ns of the newest acknowledged heartbeat
 	status    atomic.Pointer[StatusFunc]
@@ -105,6 +107,8 @@ func newMeters(meter metric.Meter, by scoping, auto bool, version string, log *s
 		}
 	}
 	m.failures = m.newCell(routeFailures, "", nil)
+	m.saved = m.newCell(checkpoints, Saved, []attribute.KeyValue{attribute.String("outcome", Saved)})
+	m.unsaved = m.newCell(checkpoints, Failed, []attribute.KeyValue{attribute.String("outcome", Failed)})
 	_, err = meter.RegisterCallback(m.observe, all...)
 	return m, err
 }
@@ -134,6 +138,22 @@ func (m *Meters) Filtered(shardID, poolID int) {
 		return
 	}
 	m.scope(shardID, poolID).filtered.add(1)
+}
+
+// Shed counts an event that was dropped because the spool was full.
+func (m *Meters) Shed(shardID, poolID int, k *messages.Kind) {
+	if m == nil {
+		return
+	}
+	m.scope(shardID, poolID).shed.of(k).add(1)
+}
+
+// Late counts an interaction that was published too late for an answer.
+func (m *Meters) Late(shardID, poolID int) {
+	if m == nil {
+		return
+	}
+	m.scope(shardID, poolID).late.add(1)
 }
 
 // Oversize counts an event that was published without its data.
@@ -201,12 +221,28 @@ func (m *Meters) Resume(shardID, poolID int, outcome string) {
 	}
 }
 
-// Gap counts a session that was lost.
-func (m *Meters) Gap(shardID, poolID int) {
+// Gap counts a gap that is published, by its reason: one of messages.GapReasons; anything else counts as other.
+func (m *Meters) Gap(shardID, poolID int, reason string) {
 	if m == nil {
 		return
 	}
-	m.scope(shardID, poolID).gaps.add(1)
+	gaps := m.scope(shardID, poolID).gaps
+	if gaps[reason] == nil {
+		reason = ErrOther
+	}
+	gaps[reason].add(1)
+}
+
+// Checkpoint counts a checkpoint by its outcome: Saved; anything else is Failed.
+func (m *Meters) Checkpoint(outcome string) {
+	if m == nil {
+		return
+	}
+	if outcome == Saved {
+		m.saved.add(1)
+		return
+	}
+	m.unsaved.add(1)
 }
 
 // SequenceGap counts a jump in a session's sequence numbers.

@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -65,19 +66,24 @@ func exercise(m *Meters, shardID, poolID int) {
 	m.Routed(join, shardID, poolID, 3*time.Millisecond)
 	m.Filtered(shardID, poolID)
 	m.Oversize(shardID, poolID, join)
+	m.Shed(shardID, poolID, join)
+	m.Late(shardID, poolID)
 	m.RouteFailure(2)
 	m.Error(shardID, poolID, CloseType(4000))
 	m.HeartbeatAck(time.Unix(1770091567, 500e6))
 	m.Identify(shardID, poolID)
 	m.Resume(shardID, poolID, Resumed)
-	m.Gap(shardID, poolID)
+	m.Gap(shardID, poolID, messages.GapStreamLost)
+	m.Gap(shardID, poolID, "of no bounded kind")
+	m.Checkpoint(Saved)
+	m.Checkpoint(Failed)
 	m.SequenceGap(shardID, poolID)
 	m.Observe(func(context.Context) (messages.NodeStatus, error) {
 		return messages.NodeStatus{
 			GuildsTotal: 40, NATSConnected: true, Budget: messages.Budget{Total: 1000, Remaining: 990},
-			Traffic: messages.Traffic{Unacked: 7},
+			Traffic: messages.Traffic{Unacked: 7, Spooled: 5, SpoolBytes: 9000, SpoolFull: true},
 			Shards: []messages.ShardStatus{
-				{ID: 0, Pool: 0, State: messages.Ready}, {ID: 1, Pool: 0, State: messages.Resuming}, {ID: 25, Pool: 1, State: messages.Halted},
+				{ID: 0, Pool: 0, State: messages.Ready, LastDispatch: time.Now()}, {ID: 1, Pool: 0, State: messages.Resuming}, {ID: 25, Pool: 1, State: messages.Halted},
 			},
 		}, nil
 	})
@@ -90,6 +96,9 @@ func TestMetrics_have_exactly_their_names(t *testing.T) {
 	got := ours(body)
 	want := []string{
 		`gateway_build_info{go_version="GO",version="v1.2.3"} 1`,
+		`gateway_checkpoint_age_seconds 0`,
+		`gateway_checkpoints_total{outcome="failed"} 1`,
+		`gateway_checkpoints_total{outcome="saved"} 1`,
 		`gateway_errors_total{error_type="close_4000",shard_id="3"} 1`,
 		`gateway_event_route_duration_seconds_bucket{shard_id="3",le="0.0001"} 0`,
 		`gateway_event_route_duration_seconds_bucket{shard_id="3",le="0.005"} 1`,
@@ -111,7 +120,9 @@ func TestMetrics_have_exactly_their_names(t *testing.T) {
 		`gateway_resumes_total{outcome="resumed",shard_id="3"} 1`,
 		`gateway_route_failures_total 2`,
 		`gateway_sequence_gaps_total{shard_id="3"} 1`,
-		`gateway_session_gaps_total{shard_id="3"} 1`,
+		`gateway_session_gaps_total{reason="other",shard_id="3"} 1`,
+		`gateway_session_gaps_total{reason="session_lost",shard_id="3"} 0`,
+		`gateway_session_gaps_total{reason="stream_lost",shard_id="3"} 1`,
 		`gateway_shard_state{state="connecting"} 0`,
 		`gateway_shard_state{state="halted"} 1`,
 		`gateway_shard_state{state="ready"} 1`,
@@ -338,5 +349,54 @@ func TestMetrics_of_the_node_bring_no_empty_series_beside_those_of_shards(t *tes
 	}
 	if !strings.Contains(body, `gateway_errors_total{error_type="nats"} 1`) {
 		t.Errorf("got %s, want the node's error", body)
+	}
+}
+
+func TestMetrics_of_ages(t *testing.T) {
+	status := func(now time.Time) messages.NodeStatus {
+		return messages.NodeStatus{Shards: []messages.ShardStatus{
+			{ID: 0, Pool: 0, LastDispatch: now.Add(-time.Hour), Unsaved: now.Add(-time.Minute)},
+			{ID: 1, Pool: 0, LastDispatch: now.Add(-2 * time.Hour), Unsaved: now.Add(-time.Second)},
+			{ID: 2, Pool: 1}, // nothing was read yet
+		}}
+	}
+	tests := []struct {
+		labels string
+		want   map[string]time.Duration
+	}{
+		{"always", map[string]time.Duration{`{shard_id="0"}`: time.Hour, `{shard_id="1"}`: 2 * time.Hour}},
+		{"never", map[string]time.Duration{"": 2 * time.Hour}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.labels, func(t *testing.T) {
+			tel := start(t, Options{Shards: 3, ShardLabels: tt.labels})
+			tel.Meters.Observe(func(context.Context) (messages.NodeStatus, error) { return status(time.Now()), nil })
+			_, body := scrape(t, tel, "")
+			ages := map[string]float64{}
+			for _, line := range ours(body) {
+				for _, name := range []string{"gateway_last_dispatch_age_seconds", "gateway_checkpoint_age_seconds"} {
+					if labels, found := strings.CutPrefix(line, name); found {
+						labels, value, _ := strings.Cut(labels, " ")
+						age, err := strconv.ParseFloat(value, 64)
+						if err != nil {
+							t.Fatal(err)
+						}
+						ages[name+labels] = age
+					}
+				}
+			}
+			about := func(key string, want time.Duration) {
+				if got := ages[key]; got < want.Seconds() || got > want.Seconds()+10 {
+					t.Errorf("%s: got %v, want %v", key, got, want.Seconds())
+				}
+			}
+			about("gateway_checkpoint_age_seconds", time.Minute)
+			for labels, want := range tt.want {
+				about("gateway_last_dispatch_age_seconds"+labels, want)
+			}
+			if len(ages) != len(tt.want)+1 {
+				t.Errorf("got %v, want no age of a shard that read nothing", ages)
+			}
+		})
 	}
 }

@@ -3,6 +3,7 @@ package telemetry
 import (
 	"context"
 	"strconv"
+	"time"
 
 	"drover/messages"
 
@@ -46,6 +47,27 @@ func (m *Meters) observe(ctx context.Context, o metric.Observer) error {
 	return nil
 }
 
+// observeAges measures how long ago things happened, up to now.
+func (m *Meters) observeAges(s *messages.NodeStatus, set func(string, float64, ...attribute.KeyValue)) {
+	now, by := time.Now(), scoping(m.by.Load())
+	unsaved := time.Duration(0)
+	quiet := map[int]time.Duration{} // by scope
+	for i := range s.Shards {
+		shard := &s.Shards[i]
+		if !shard.Unsaved.IsZero() {
+			unsaved = max(unsaved, now.Sub(shard.Unsaved))
+		}
+		if !shard.LastDispatch.IsZero() {
+			key := by.key(shard.ID, shard.Pool)
+			quiet[key] = max(quiet[key], now.Sub(shard.LastDispatch))
+		}
+	}
+	set(checkpointAge, unsaved.Seconds())
+	for key, age := range quiet {
+		set(lastDispatch, age.Seconds(), by.shardLabel(key)...)
+	}
+}
+
 func (m *Meters) observeStatus(o metric.Observer, s *messages.NodeStatus) {
 	set := func(name string, value float64, labels ...attribute.KeyValue) {
 		o.ObserveFloat64(m.gauges.of[name], value, metric.WithAttributes(labels...))
@@ -61,6 +83,7 @@ func (m *Meters) observeStatus(o metric.Observer, s *messages.NodeStatus) {
 			ready[shard.Pool] += 0 // a pool without a ready shard is a 0, not an absence
 		}
 	}
+	m.observeAges(s, set)
 	for pool, n := range ready {
 		set(shardsReady, float64(n), attribute.String("pool_id", strconv.Itoa(pool)))
 	}
@@ -69,6 +92,17 @@ func (m *Meters) observeStatus(o metric.Observer, s *messages.NodeStatus) {
 	}
 	set(guilds, float64(s.GuildsTotal))
 	set(unackedEvents, float64(s.Traffic.Unacked))
+	set(spoolEvents, float64(s.Traffic.Spooled))
+	set(spoolBytes, float64(s.Traffic.SpoolBytes))
+	age, full := 0.0, 0.0
+	if !s.Traffic.SpoolSince.IsZero() {
+		age = time.Since(s.Traffic.SpoolSince).Seconds()
+	}
+	if s.Traffic.SpoolFull {
+		full = 1
+	}
+	set(spoolAge, age)
+	set(spoolFull, full)
 	connected := 0.0
 	if s.NATSConnected {
 		connected = 1

@@ -4,6 +4,7 @@
 GO           ?= go
 LINT_VERSION := 2.15.0
 FUZZTIME     ?= 1m
+AUDITTIME    ?= 60s
 BENCH        ?= .
 VERSION      ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 COMMIT       ?= $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
@@ -14,7 +15,7 @@ TOOLS        := $(CURDIR)/.bin
 .DEFAULT_GOAL := help
 SHELL         := /bin/bash
 .SHELLFLAGS   := -eu -o pipefail -c
-.PHONY: help test check lint tools demo build fuzz fuzz-smoke bench cover clean
+.PHONY: help test check lint tools audit demo build fuzz fuzz-smoke bench cover clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -24,6 +25,8 @@ test: tools check ## install what is missing, then check, all tests with the rac
 	  echo "*** no C compiler: the tests run WITHOUT the race detector ***"; fi; \
 	set -x; $(GO) test $$race -timeout 15m ./...
 	@$(MAKE) --no-print-directory fuzz-smoke
+	@# Everything at once, by a seed that it prints: what no test thought of.
+	$(GO) run ./cmd/drover audit --plan random --for $(AUDITTIME)
 	@# The race detector has the long runs through one inflater take minutes; without it they take seconds.
 	$(GO) test -count=1 -run Conformance47 ./system/gateway
 	@echo "make test: everything passed"
@@ -48,6 +51,10 @@ lint:
 # The race detector needs a C compiler, the test of the status page a browser.
 tools:
 	@./.ci/packages gcc:gcc gcc:libc6-dev chromium:chromium script:bsdutils
+
+audit: ## every fault plan against real processes, then the audit of the audit (about 12 minutes)
+	$(GO) run ./cmd/drover audit --all
+	$(GO) run ./cmd/drover audit --self-test
 
 demo: ## the whole system with a simulated Discord; no token needed
 	$(GO) run ./cmd/drover demo

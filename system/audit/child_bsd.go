@@ -1,0 +1,8 @@
+//go:build unix && !linux
+
+package audit
+
+import "syscall"
+
+// attributes give the child a group of its own, so that Ctrl-C reaches this process alone.
+func attributes() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setpgid: true} }

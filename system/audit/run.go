@@ -1,0 +1,246 @@
+package audit
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"drover/system/gatewaysim"
+)
+
+// run is one plan at work. One goroutine uses it.
+type run struct {
+	o      Options
+	plan   Plan
+	dir    string
+	began  time.Time
+	lasts  time.Duration // of a fault that lasts
+	result Result
+
+	sim      *gatewaysim.Server
+	simLog   io.Closer
+	nats     *broker // nil where drover's embedded server is used
+	proxy    *proxy
+	recorder *recorder
+	node     *node
+
+	strict bool                    // the node may not end by itself
+	fail   context.CancelCauseFunc // ends the script
+	undo   []func()                // what end has to put back
+}
+
+// patience bounds every wait for a condition. Nothing takes so long unless it is broken.
+const patience = 2 * time.Minute
+
+// start brings everything up and returns when drover is ready and traffic flows.
+func (r *run) start(ctx context.Context) error {
+	simLog, err := os.Create(filepath.Join(r.dir, "simulator.log"))
+	if err != nil {
+		return fmt.Errorf("audit: %w", err)
+	}
+	r.simLog = simLog
+	w := r.world()
+	w.Log = slog.New(slog.NewTextHandler(simLog, nil))
+	r.sim = gatewaysim.New(w)
+	if err := r.sim.Start("127.0.0.1:0"); err != nil {
+		return fmt.Errorf("audit: simulator: %w", err)
+	}
+	addr, err := freeAddr()
+	if err != nil {
+		return err
+	}
+	r.node = &node{program: r.o.Drover, dir: r.dir}
+	url := "nats://" + addr
+	if !r.plan.Embedded {
+		r.nats = &broker{program: r.o.Broker, addr: addr, dir: r.dir, env: r.basic()}
+		if r.o.NATS != "" {
+			r.nats.program, r.nats.stock = []string{r.o.NATS}, true
+		}
+		if err := r.nats.start(ctx); err != nil {
+			return err
+		}
+		if r.proxy, err = newProxy(addr); err != nil {
+			return err
+		}
+	}
+	if r.recorder, err = record(context.WithoutCancel(ctx), url, slog.New(slog.NewTextHandler(simLog, nil))); err != nil {
+		return err
+	}
+	r.node.env = r.environment(addr)
+	if r.plan.Prepare != nil {
+		if err := r.plan.Prepare(r); err != nil {
+			return err
+		}
+	}
+	if err := r.startNode(ctx); err != nil {
+		return err
+	}
+	if err := until(ctx, patience, "drover is ready", func() (bool, string) { return r.node.ready(ctx) }); err != nil {
+		return err
+	}
+	if err := r.warmUp(ctx); err != nil {
+		return err
+	}
+	if !r.plan.Quiet {
+		r.sim.SetRate(r.o.Rate)
+	}
+	return nil
+}
+
+// warmUp waits until the guilds are loaded and stored, and every session has its first checkpoint: a fault in the first second
+// of a bot's life is a plan's own business, and no plan's accident.
+func (r *run) warmUp(ctx context.Context) error {
+	return until(ctx, patience, "the first guilds are stored", func() (bool, string) {
+		sent := r.sent()
+		missing, saved := r.missing(sent), int(r.node.metric(ctx, "gateway_checkpoints_total"))
+		return len(sent) > 0 && missing == 0 && r.unacked(ctx) == 0 && saved >= r.o.Shards, fmt.Sprintf("%d of %d are missing, %d checkpoints", missing, len(sent), saved)
+	})
+}
+
+// basic is what every process gets. Nothing of this process's environment reaches drover: the audit is of what
+// the plan says.
+func (r *run) basic() []string {
+	return []string{"PATH=" + os.Getenv("PATH"), "HOME=" + r.dir}
+}
+
+// environment is drover's configuration.
+func (r *run) environment(natsAddr string) []string {
+	level := "info"
+	if r.o.Verbose {
+		level = "debug"
+	}
+	env := append(r.basic(),
+		"DISCORD_TOKEN="+token, "DISCORD_INTENTS=all", "DROVER_DISCORD_API_URL="+r.sim.APIURL(),
+		"DROVER_HTTP_ADDR=127.0.0.1:0", "DROVER_CLUSTER_NODE=audit", "DROVER_LOG_LEVEL="+level,
+		"DROVER_NATS_EMBEDDED_LISTEN="+natsAddr, "DROVER_NATS_EMBEDDED_DATA_DIR="+filepath.Join(r.dir, "data"),
+		"DROVER_SPOOL_DIR="+r.spool(),
+	)
+	if r.proxy != nil {
+		env = append(env, "NATS_URL="+r.proxy.url())
+	}
+	storage := "file"
+	if r.plan.Memory {
+		storage = "memory"
+	}
+	env = append(env, "DROVER_STREAMS_EVENTS_STORAGE="+storage, "DROVER_STREAMS_COMMANDS_STORAGE="+storage)
+	env = append(env, r.plan.Env...)
+	return append(env, r.o.Env...)
+}
+
+func (r *run) spool() string { return filepath.Join(r.dir, "spool") }
+
+// end stops every process, in whatever state it is, and then the rest.
+func (r *run) end() {
+	r.strict = false
+	if r.node != nil {
+		r.node.proc.kill()
+	}
+	if r.nats != nil {
+		r.nats.proc.kill()
+	}
+	if r.recorder != nil {
+		r.recorder.close()
+	}
+	if r.proxy != nil {
+		r.proxy.close()
+	}
+	if r.sim != nil {
+		r.sim.Close()
+	}
+	for _, undo := range r.undo {
+		undo()
+	}
+	if r.simLog != nil {
+		r.simLog.Close()
+	}
+}
+
+// say tells what is happening.
+func (r *run) say(format string, args ...any) {
+	r.o.Say(r.plan.Name + ": " + fmt.Sprintf(format, args...))
+}
+
+// complain notes why the plan fails.
+func (r *run) complain(format string, args ...any) {
+	text := fmt.Sprintf(format, args...)
+	r.result.Complaints = append(r.result.Complaints, text)
+	r.say("%s", text)
+}
+
+// script runs the plan's faults, and traffic until enough events were made.
+func (r *run) script(ctx context.Context) {
+	inside, fail := context.WithCancelCause(ctx)
+	defer fail(nil)
+	r.fail = fail
+	r.watch()
+	err := r.plan.Script(inside, r)
+	if err == nil && r.sim.Counts().TrafficMade < r.o.Events {
+		r.say("traffic until %s events were made", grouped(r.o.Events))
+		r.sim.SetRate(r.o.Rate)
+		most := patience + time.Duration(float64(r.o.Events)/r.o.Rate*float64(time.Second))*2
+		err = until(inside, most, "traffic", func() (bool, string) {
+			made := r.sim.Counts().TrafficMade
+			return made >= r.o.Events, fmt.Sprintf("%d of %d events made", made, r.o.Events)
+		})
+	}
+	r.strict = false
+	if err != nil && ctx.Err() == nil {
+		r.complain("%v", err)
+	}
+}
+
+// watch ends the script when the node of now ends by itself.
+func (r *run) watch() {
+	n, proc, ending, fail := r.node, r.node.proc, r.node.ending, r.fail
+	r.strict = true
+	go func() { // ends with the process, which end kills
+		<-proc.exited
+		select {
+		case <-ending:
+		default:
+			fail(errors.New(n.obituary()))
+		}
+	}()
+}
+
+// startNode starts drover and watches it while the script runs.
+func (r *run) startNode(ctx context.Context) error {
+	if err := r.node.start(ctx); err != nil {
+		return err
+	}
+	if r.strict {
+		r.watch()
+	}
+	return nil
+}
+
+// killNode ends drover with SIGKILL.
+func (r *run) killNode() {
+	r.node.expectEnd()
+	r.node.proc.kill()
+	r.result.Exits = append(r.result.Exits, "killed")
+}
+
+// stopNode asks drover to end, and wants the exit code. meanwhile is called when it has been asked; it may be nil.
+func (r *run) stopNode(want int, meanwhile func()) error {
+	r.node.expectEnd()
+	r.node.proc.signal(syscall.SIGTERM)
+	if meanwhile != nil {
+		meanwhile()
+	}
+	code, err := r.node.proc.await(patience)
+	if err != nil {
+		return err
+	}
+	r.result.Exits = append(r.result.Exits, fmt.Sprint(code))
+	if code != want {
+		return fmt.Errorf("drover ended with exit code %d after SIGTERM, want %d: %s", code, want, r.node.words())
+	}
+	return nil
+}

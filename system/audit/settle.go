@@ -1,0 +1,138 @@
+package audit
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+// settle makes everything whole, ends the traffic, and waits until nothing more can come: everything
+// that was sent is stored or declared lost, or drover says that it has nothing left and nothing has changed
+// for a while. Then drover is asked to end, which must work.
+func (r *run) settle(ctx context.Context) {
+	if ctx.Err() != nil {
+		return
+	}
+	r.sim.SetRate(0)
+	if err := r.heal(ctx); err != nil {
+		r.complain("%v", err)
+	}
+	r.say("%s events sent, waiting until all is stored", grouped(r.sim.Counts().TrafficMade))
+	if err := r.await(ctx); err != nil && ctx.Err() == nil {
+		r.complain("%v", err)
+	}
+	if ctx.Err() != nil {
+		return
+	}
+	downs := map[int]int{}
+	for shard := range r.o.Shards {
+		downs[shard] = r.recorder.downsOf(shard)
+	}
+	if r.node.proc.running() {
+		if err := r.stopNode(0, nil); err != nil {
+			r.complain("%v", err)
+		}
+	}
+	if r.nats == nil {
+		return // it ended with drover
+	}
+	// The last that a shard says is shard.down: behind it there is nothing.
+	_ = until(ctx, 10*time.Second, "shard.down", func() (bool, string) {
+		for shard, before := range downs {
+			if r.recorder.downsOf(shard) == before {
+				return false, ""
+			}
+		}
+		return true, ""
+	})
+}
+
+// heal undoes every fault that can be under way.
+func (r *run) heal(ctx context.Context) error {
+	if err := r.sim.Clear(); err != nil {
+		return err
+	}
+	if r.proxy != nil {
+		r.proxy.slow(0)
+		r.proxy.hold(0)
+	}
+	if r.nats != nil {
+		if r.nats.proc.running() {
+			r.nats.proc.signal(thaw)
+		} else if err := r.nats.start(ctx); err != nil {
+			return err
+		}
+	}
+	if !r.node.proc.running() {
+		return r.startNode(ctx)
+	}
+	return nil
+}
+
+// await waits until nothing more can come.
+func (r *run) await(ctx context.Context) error {
+	const quiet = 8 * time.Second // longer than any back-off and time-out of drover
+	changed, before := time.Now(), -1
+	var next time.Time // looking through everything takes its time
+	left := 0
+	return until(ctx, patience+r.lasts, "all is stored", func() (bool, string) {
+		if !r.node.proc.running() {
+			return true, "" // the exit code and what is missing tell
+		}
+		if time.Now().Before(next) {
+			return false, fmt.Sprintf("%d events are missing", left)
+		}
+		looked := time.Now()
+		left = r.missing(r.sent())
+		next = time.Now().Add(max(100*time.Millisecond, 4*time.Since(looked)))
+		_, all, _ := r.recorder.counts()
+		if all != before {
+			before, changed = all, time.Now()
+		}
+		ready, why := r.node.ready(ctx)
+		unacked := r.unacked(ctx)
+		switch {
+		case !ready:
+			return false, why
+		case unacked != 0:
+			return false, fmt.Sprintf("%d events are unacknowledged", unacked)
+		}
+		return left == 0 || time.Since(changed) > quiet, fmt.Sprintf("%d events are missing", left)
+	})
+}
+
+// missing counts what of sent is neither stored nor declared lost.
+func (r *run) missing(sent []Sent) int {
+	_, gaps, _ := r.recorder.all()
+	n := 0
+	for i := range sent {
+		if r.recorder.has(sent[i].Session, sent[i].Seq) {
+			continue
+		}
+		covered := false
+		for _, g := range gaps {
+			covered = covered || g.covers(&sent[i], shedTypes)
+		}
+		if !covered {
+			n++
+		}
+	}
+	return n
+}
+
+// shedTypes are what drover may drop when its spool is full, by default.
+var shedTypes = []string{"TYPING_START", "PRESENCE_UPDATE"}
+
+// sent lists what drover has to publish of what the simulator made: all but READY and RESUMED.
+func (r *run) sent() []Sent {
+	var out []Sent
+	for _, session := range r.sim.Ledger() {
+		for _, d := range session.Dispatch {
+			if d.T == "READY" || d.T == "RESUMED" {
+				continue
+			}
+			out = append(out, Sent{Session: session.SessionID, Seq: d.Seq, Shard: session.ShardID, T: d.T, At: d.At, D: d.D})
+		}
+	}
+	return out
+}

@@ -23,7 +23,7 @@ type trial struct {
 // trials has one for each of messages.Sabotages.
 var trials = []trial{
 	{messages.CheckpointReceived, "kill-drover", Lost},
-	{messages.RandomIDs, "kill-drover", Twice},
+	{messages.RandomIDs, "kill-drover", Altered},
 	{messages.RetryOutOfOrder, "cut", Reordered},
 	{messages.AcksIgnored, "cut", Lost},
 }

@@ -66,6 +66,14 @@ func guilds(s *messages.NodeStatus) tile {
 
 func unacked(s *messages.NodeStatus) tile {
 	t := tile{ID: "unacked", Label: "Unacknowledged", Value: count(s.Traffic.Unacked), Note: "events on their way to JetStream", Bar: -1}
+	switch {
+	case s.Traffic.SpoolFull:
+		t.Note, t.Class = "the spool is full: shards wait", "bad"
+		return t
+	case s.Traffic.Spooled > 0:
+		t.Note, t.Class = count(s.Traffic.Spooled)+" of them on disk, until NATS takes them", "wait"
+		return t
+	}
 	if s.Traffic.Failures > 0 {
 		t.Note = plural(int(s.Traffic.Failures), "publish") + " tried again"
 		if s.Traffic.Failures != 1 {

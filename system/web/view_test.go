@@ -180,3 +180,20 @@ func TestPage_escapes_what_it_shows(t *testing.T) {
 		t.Error("the page holds what its own policy forbids")
 	}
 }
+
+func TestTile_says_what_the_spool_does(t *testing.T) {
+	for _, tt := range []struct {
+		traffic messages.Traffic
+		note    string
+		class   string
+	}{
+		{messages.Traffic{Unacked: 7}, "events on their way to JetStream", ""},
+		{messages.Traffic{Unacked: 9000, Spooled: 4904}, "4,904 of them on disk, until NATS takes them", "wait"},
+		{messages.Traffic{Unacked: 9000, Spooled: 4904, SpoolFull: true}, "the spool is full: shards wait", "bad"},
+	} {
+		got := unacked(&messages.NodeStatus{Traffic: tt.traffic})
+		if got.Note != tt.note || got.Class != tt.class {
+			t.Errorf("%+v: got %q, class %q, want %q, class %q", tt.traffic, got.Note, got.Class, tt.note, tt.class)
+		}
+	}
+}

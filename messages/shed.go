@@ -16,7 +16,7 @@ type Shed struct {
 	Count    int       `json:"count"`
 }
 
-// Event makes the shard.gap that declares it. Its id follows from session and beginning: told again, it is the same event.
+// Event makes the shard.gap that declares it. Its id follows from session, beginning and end: another end is another gap.
 func (s Shed) Event() *Event {
 	body, err := json.Marshal(GapData{
 		Reason: GapShed, Session: ShortSession(s.Session), LastAckedSeq: s.Before, From: s.From.UnixMilli(), To: s.To.UnixMilli(),
@@ -25,6 +25,7 @@ func (s Shed) Event() *Event {
 		body = nil // cannot be: a plain struct of strings and numbers
 	}
 	id := strconv.AppendInt([]byte(s.Session+":shed:"), s.Before, 10)
+	id = strconv.AppendInt(append(id, ':'), s.To.UnixMilli(), 10)
 	return &Event{Kind: ShardGapKind, Session: s.Session, ShardID: s.ShardID, Read: s.To, Data: body, ID: hashID(id)}
 }
 

@@ -64,6 +64,8 @@ type Publisher struct {
 	own      message
 	scratch  []byte
 
+	notes sync.Mutex // serialises what is noted of drops; before mu
+
 	mu         sync.Mutex // after sendLock
 	lanes      [messages.Streams]*lane
 	sheds      map[string]*messages.Shed // what was dropped and is not declared yet, by session

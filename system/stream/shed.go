@@ -19,6 +19,8 @@ func (p *Publisher) drop(ev *messages.Event) bool {
 			onDisk.Before, onDisk.From = told.Before, told.From
 		}
 		p.mu.Unlock()
+		p.notes.Lock() // or the spooler might forget it for the one before it
+		defer p.notes.Unlock()
 		if err := p.o.Spool.noteShed(noteOf(onDisk)); err != nil {
 			p.b.log.Warn("nothing is dropped: it cannot be noted in the spool", "shard_id", ev.ShardID, "err", err)
 			return false
@@ -101,14 +103,20 @@ func (p *Publisher) forgetSheds() {
 	p.told = nil
 	p.mu.Unlock()
 	for _, session := range told {
-		p.mu.Lock()
-		again := p.sheds[session] != nil // dropped again meanwhile: the note is that one's
-		p.mu.Unlock()
-		if again {
-			continue
-		}
-		if err := p.o.Spool.clearShed(session); err != nil {
-			p.b.log.Warn("a declared gap stays noted in the spool and may be declared again", "err", err)
-		}
+		p.forgetShed(session)
+	}
+}
+
+func (p *Publisher) forgetShed(session string) {
+	p.notes.Lock()
+	defer p.notes.Unlock()
+	p.mu.Lock()
+	again := p.sheds[session] != nil // dropped again meanwhile: the note is that one's
+	p.mu.Unlock()
+	if again {
+		return
+	}
+	if err := p.o.Spool.clearShed(session); err != nil {
+		p.b.log.Warn("a declared gap stays noted in the spool and may be declared again", "err", err)
 	}
 }

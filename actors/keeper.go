@@ -118,7 +118,7 @@ func (k *keeper) next(s *keeping) (c messages.Checkpoint, version uint64, ok boo
 	c = messages.Checkpoint{ShardID: s.id, Shards: k.assign.Total, Session: m.session}
 	c.Acked, c.Stored, ok = m.point(received)
 	for stream, tail := range tails { // of a quiet shard: the next process shall not read half the stream back for it
-		if m.nothingOpen(messages.Stream(stream)) {
+		if m.nothingOpen(messages.Stream(stream), received) {
 			c.Stored[stream] = max(c.Stored[stream], tail)
 		}
 	}

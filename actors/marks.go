@@ -192,8 +192,8 @@ func (m *marks) reached() int64 {
 }
 
 // point returns what a checkpoint says of the streams. ok is false while it must not replace an older one: what tells
-// consumers of that one's end is not stored yet, or an acknowledgement was faster than the read goroutine, so that the
-// guild set lacks an event that the mark covers. received is what the tracker had before.
+// consumers of that one's end is not stored yet. received is what the tracker had before: an acknowledgement may be faster
+// than the read goroutine, and then its event does not count yet, since the guild set lacks it.
 func (m *marks) point(received int64) (acked [messages.Streams]int64, stored [messages.Streams]uint64, ok bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -201,17 +201,20 @@ func (m *marks) point(received int64) (acked [messages.Streams]int64, stored [me
 	for s := range m.lanes {
 		l := &m.lanes[s]
 		acked[s], stored[s] = l.mark(), l.stored
-		ok = ok && (l.newest <= received || acked[s] < l.newest)
+		if l.newest > received && acked[s] >= l.newest {
+			acked[s] = l.newest - 1
+			stored[s] = max(stored[s], 1) - 1 // it may be that event's
+		}
 	}
 	return acked, stored, ok
 }
 
-// nothingOpen reports that every event of the stream is acknowledged.
-func (m *marks) nothingOpen(stream messages.Stream) bool {
+// nothingOpen reports that every event of the stream is acknowledged, and received by the tracker.
+func (m *marks) nothingOpen(stream messages.Stream, received int64) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	l := &m.lanes[stream]
-	return !m.adopting && l.spool.left == 0 && l.head == len(l.open)
+	return !m.adopting && l.spool.left == 0 && l.head == len(l.open) && l.newest <= received
 }
 
 // remade forgets the positions in a stream that was made again, which counts from 1.

@@ -262,11 +262,11 @@ func TestMarks_hold_a_checkpoint_that_is_faster_than_the_read_goroutine(t *testi
 		t.Error("got no point while 2 is on its way: the mark is below it")
 	}
 	m.Acked(messages.Events, 2, 9)
-	if _, _, ok := m.point(1); ok {
-		t.Error("got a point that covers 2, which the guild set may lack")
+	if acked, stored, ok := m.point(1); !ok || acked[messages.Events] != 1 || stored[messages.Events] >= 9 || m.nothingOpen(messages.Events, 1) {
+		t.Errorf("got %v at %v, ok %v; want 1 and a position before 9: the guild set may lack 2", acked, stored, ok)
 	}
-	if acked, _, ok := m.point(2); !ok || acked[messages.Events] != 2 {
-		t.Errorf("got %v, ok %v; want 2", acked, ok)
+	if acked, stored, ok := m.point(2); !ok || acked[messages.Events] != 2 || stored[messages.Events] != 9 || !m.nothingOpen(messages.Events, 2) {
+		t.Errorf("got %v at %v, ok %v; want 2 at 9", acked, stored, ok)
 	}
 }
 

@@ -172,6 +172,9 @@ func (s *System) closeStream() {
 }
 
 // routed counts an acknowledged event, on NATS' goroutine.
-func (s *System) routed(k *messages.Kind, shardID int, took time.Duration, _ bool) {
-	s.telemetry.Meters.Routed(k, shardID, s.cfg.Pool.PoolOf(shardID), took)
+func (s *System) routed(a stream.Ack) {
+	s.telemetry.Meters.Routed(a.Kind, a.ShardID, s.cfg.Pool.PoolOf(a.ShardID), a.Took)
+	if s.o.Acked != nil && a.Seq > 0 {
+		s.o.Acked(a.ShardID, a.Seq)
+	}
 }

@@ -68,6 +68,9 @@ type Options struct {
 	NetDial func(ctx context.Context, network, addr string) (net.Conn, error)
 	HTTP    *http.Client
 	TLS     *tls.Config // for wss and https to a server with a CA of its own; nil: the system's roots
+	// Acked is called for each of Discord's dispatches when JetStream has acknowledged it, with its sequence number. For
+	// measurements. It runs on NATS' goroutine and must not block.
+	Acked func(shardID int, seq int64)
 	// Ready is called once when the node has listened on its HTTP address. It must not block.
 	Ready func(httpAddr string)
 }

@@ -158,7 +158,11 @@ func (p *Publisher) settle(l *lane, it item, stored uint64, duplicate bool) {
 		receipt.Acked(l.stream, it.seq, stored)
 	}
 	if p.o.OnAck != nil {
-		p.o.OnAck(it.kind, it.shardID, time.Since(it.read), duplicate)
+		a := Ack{Kind: it.kind, ShardID: it.shardID, Took: time.Since(it.read)}
+		if !it.own {
+			a.Seq = it.seq
+		}
+		p.o.OnAck(a)
 	}
 }
 

@@ -12,7 +12,7 @@ import (
 type LogSinkOptions struct {
 	Log *slog.Logger
 	// OnAck is called for each event, as a Publisher's is.
-	OnAck func(kind *messages.Kind, shardID int, took time.Duration, duplicate bool)
+	OnAck func(Ack)
 }
 
 // LogSink takes the place of a Publisher where there is no NATS (nats.url: none): each event
@@ -54,7 +54,7 @@ func (l *LogSink) Publish(ctx context.Context, ev *messages.Event) error {
 		ev.Receipt.Acked(ev.Kind.Stream, ev.Seq, 0)
 	}
 	if l.o.OnAck != nil {
-		l.o.OnAck(ev.Kind, ev.ShardID, time.Since(ev.Read), false)
+		l.o.OnAck(Ack{Kind: ev.Kind, ShardID: ev.ShardID, Took: time.Since(ev.Read)})
 	}
 	return nil
 }

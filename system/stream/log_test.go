@@ -5,16 +5,13 @@ import (
 	"log/slog"
 	"strings"
 	"testing"
-	"time"
-
-	"drover/messages"
 )
 
 func TestLogSink_writes_a_line_with_the_tokens_redacted_and_acknowledges(t *testing.T) {
 	var out bytes.Buffer
 	acks := make(ackLog, 1)
 	told := 0
-	l := NewLogSink(LogSinkOptions{Log: slog.New(slog.NewTextHandler(&out, nil)), OnAck: func(*messages.Kind, int, time.Duration, bool) { told++ }})
+	l := NewLogSink(LogSinkOptions{Log: slog.New(slog.NewTextHandler(&out, nil)), OnAck: func(Ack) { told++ }})
 	ev := event(3, 7)
 	ev.Kind, ev.Receipt = interaction, acks
 	ev.Data, ev.Extra = []byte(`{"id":"1","token":"s3cret"}`), []byte(`"interaction_token":"s3cret"`)

@@ -21,8 +21,8 @@ type PublisherOptions struct {
 	// OnTrouble is called once when publishing stopped by itself: an acknowledgement said no or did
 	// not come, or the connection changed. Replay makes it go on.
 	OnTrouble func(error)
-	// OnAck is called for each acknowledged event; took: from Event.Read. duplicate: JetStream had it.
-	OnAck func(kind *messages.Kind, shardID int, took time.Duration, duplicate bool)
+	// OnAck is called for each acknowledged event, on the goroutine that received the acknowledgement.
+	OnAck func(Ack)
 	// OnRetry is called after events were sent again: how many, and why.
 	OnRetry func(n int, err error)
 	// OnOversize is called when an event's data was replaced by its size.
@@ -38,6 +38,14 @@ type PublisherOptions struct {
 	OnShedGap func(shardID int)
 	// OnLate is called for an interaction that is published after more than lateAfter.
 	OnLate func(shardID int, age time.Duration)
+}
+
+// Ack tells of an event that is stored.
+type Ack struct {
+	Kind    *messages.Kind
+	ShardID int
+	Seq     int64         // Discord's; of one of drover's own events 0
+	Took    time.Duration // from Event.Read
 }
 
 // Publisher is the bounded window of unacknowledged events, one lane for each stream, and the way

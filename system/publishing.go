@@ -173,7 +173,7 @@ func (s *System) closeStream() {
 
 // routed counts an acknowledged event, on NATS' goroutine.
 func (s *System) routed(a stream.Ack) {
-	s.telemetry.Meters.Routed(a.Kind, a.ShardID, s.cfg.Pool.PoolOf(a.ShardID), a.Took)
+	s.telemetry.Meters.Routed(a.ShardID, s.cfg.Pool.PoolOf(a.ShardID), a.At, a.Took)
 	if s.o.Acked != nil && a.Seq > 0 {
 		s.o.Acked(a.ShardID, a.Seq)
 	}

@@ -144,7 +144,7 @@ func BenchmarkParseAck(b *testing.B) {
 	m := &nats.Msg{Data: []byte(`{"stream":"EVENTS","seq":123456,"duplicate":true}`)}
 	b.ReportAllocs()
 	for range b.N {
-		if _, _, err := parseAck(m); err != nil {
+		if _, err := parseAck(m); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -86,14 +86,14 @@ func (p *Publisher) load(l *lane, after uint64, free, room int) (bool, error) {
 	p.mu.Unlock()
 	for _, r := range batch {
 		it := restore(r)
-		it.taken = time.Now()
+		it.taken = p.clock()
 		p.mu.Lock()
 		l.loaded = r.index
 		if stored, ok := l.known[r.id]; ok {
-			p.takeBack(l, it, r.index, stored)
+			p.takeBack(l, &it, r.index, stored)
 			continue
 		}
-		if err := p.launch(l, it, r.index); err != nil {
+		if err := p.launch(l, &it, r.index, it.taken); err != nil {
 			return false, err
 		}
 	}
@@ -125,12 +125,12 @@ func restore(r record) item {
 
 // takeBack puts an event into the window that an earlier process had stored already, and acknowledges it. The caller
 // holds mu; takeBack unlocks it.
-func (p *Publisher) takeBack(l *lane, it item, index, stored uint64) {
+func (p *Publisher) takeBack(l *lane, it *item, index, stored uint64) {
 	l.bytes += it.bytes
 	delete(l.known, it.id)
 	pos := l.ring.head
 	l.ring.push(it, index)
-	p.settle(l, l.ring.finish(l.ring.at(pos), stored), stored, true)
+	p.settle(l, l.ring.finish(l.ring.at(pos), stored), stored)
 }
 
 // bypass carries staged events into the window without the disk, since nothing is left there.
@@ -149,7 +149,7 @@ func (p *Publisher) bypass(l *lane) (bool, error) {
 		l.staged = l.staged[1:]
 		l.stagedBytes -= it.bytes
 		l.disown(&it)
-		if err := p.launch(l, it, 0); err != nil {
+		if err := p.launch(l, &it, 0, p.clock()); err != nil {
 			return false, err
 		}
 		p.mu.Lock()

@@ -28,7 +28,7 @@ func (p *Publisher) OldestUnacked() time.Duration {
 	var age time.Duration
 	for _, l := range p.lanes {
 		if s := l.ring.oldest(); s != nil {
-			age = max(age, time.Since(s.taken))
+			age = max(age, p.clock()-s.taken)
 		}
 	}
 	return age

@@ -53,8 +53,8 @@ func (l *LogSink) Publish(ctx context.Context, ev *messages.Event) error {
 	if ev.Receipt != nil {
 		ev.Receipt.Acked(ev.Kind.Stream, ev.Seq, 0)
 	}
-	if l.o.OnAck != nil {
-		l.o.OnAck(Ack{Kind: ev.Kind, ShardID: ev.ShardID, Took: time.Since(ev.Read)})
+	if now := time.Now(); l.o.OnAck != nil {
+		l.o.OnAck(Ack{Kind: ev.Kind, ShardID: ev.ShardID, At: now, Took: now.Sub(ev.Read)})
 	}
 	return nil
 }

@@ -17,11 +17,11 @@ func (r *rig) stageAll(events ...*messages.Event) {
 	for _, ev := range events {
 		it := item{
 			kind: ev.Kind, shardID: ev.ShardID, session: ev.Session, seq: ev.Seq, read: ev.Read, id: ev.EventID(),
-			data: len(ev.Data), body: newBuffer(1024), taken: time.Now(),
+			data: len(ev.Data), body: newBuffer(1024), taken: r.clock(),
 		}
 		it.body.b = ev.AppendEnvelope(it.body.b, it.id)
 		it.bytes = len(it.body.b)
-		r.stage(r.lanes[ev.Kind.Stream], it)
+		r.stage(r.lanes[ev.Kind.Stream], &it)
 	}
 }
 

@@ -208,8 +208,8 @@ func (p *Publisher) backlog() bool {
 }
 
 // stage puts an event on the way to the disk. The caller holds mu.
-func (p *Publisher) stage(l *lane, it item) {
-	l.staged = append(l.staged, it)
+func (p *Publisher) stage(l *lane, it *item) {
+	l.staged = append(l.staged, *it)
 	l.stagedBytes += it.bytes
 	switch {
 	case it.own && it.receipt != nil:

@@ -301,8 +301,8 @@ func TestLane_needs_no_record_of_what_left_the_window_while_it_was_copied(t *tes
 	l := newLane(messages.Events, Options{Window: 8, WindowBytes: 1 << 20})
 	push := func(n int, record uint64) (tokens []uint64) {
 		for range n {
-			l.ring.push(item{}, record)
-			token, _, _ := l.ring.send(time.Now())
+			l.ring.push(&item{}, record)
+			token, _, _ := l.ring.send(0)
 			tokens = append(tokens, token)
 		}
 		return tokens

@@ -45,7 +45,8 @@ type Ack struct {
 	Kind    *messages.Kind
 	ShardID int
 	Seq     int64         // Discord's; of one of drover's own events 0
-	Took    time.Duration // from Event.Read
+	At      time.Time     // when the acknowledgement was counted
+	Took    time.Duration // from Event.Read until then
 }
 
 // Publisher is the bounded window of unacknowledged events, one lane for each stream, and the way
@@ -55,12 +56,14 @@ type Publisher struct {
 	b     *Broker
 	o     PublisherOptions
 	shed  map[string]bool
+	began time.Time
 	inbox string // prefix of the reply subjects; what follows is a send's token
 	sub   *nats.Subscription
 
 	replays chan struct{} // holds one token: the right to replay
 	done    chan struct{} // closed by Close
 	owned   sync.WaitGroup
+	settler settler
 	toFeed  chan struct{} // holds at most one token: the feeder has something to look at
 	toSpool chan struct{} // the same for the spooler
 
@@ -98,6 +101,8 @@ func NewPublisher(b *Broker, o PublisherOptions) *Publisher {
 	p := &Publisher{
 		b: b, o: o,
 		shed:     make(map[string]bool, len(o.Shed)),
+		began:    time.Now(),
+		settler:  newSettler(b.opts.Window),
 		inbox:    nats.NewInbox() + ".",
 		replays:  make(chan struct{}, 1),
 		done:     make(chan struct{}),
@@ -118,14 +123,13 @@ func NewPublisher(b *Broker, o PublisherOptions) *Publisher {
 		p.lanes[s] = newLane(messages.Stream(s), b.opts)
 	}
 	var err error
-	if p.sub, err = b.nc.Subscribe(p.inbox+"*", p.onAck); err != nil {
+	if p.sub, err = b.nc.ChanSubscribe(p.inbox+"*", p.settler.acks); err != nil {
 		p.closed = true // b is closed: Publish and Replay say so
 		p.closeSpool()
 		return p
 	}
-	// The window bounds what can be pending; a limit of nats.go's would drop acknowledgements.
-	_ = p.sub.SetPendingLimits(-1, -1)
-	p.owned.Go(p.watch) // these end with done; Close waits for them
+	p.owned.Go(p.settling) // these end with done; Close waits for them
+	p.owned.Go(p.watch)
 	if o.Spool != nil {
 		p.inherit()
 		p.owned.Go(p.spooling)
@@ -141,7 +145,7 @@ func NewPublisher(b *Broker, o PublisherOptions) *Publisher {
 func (p *Publisher) Publish(ctx context.Context, ev *messages.Event) error {
 	l := p.lanes[ev.Kind.Stream]
 	room := len(ev.Data) + len(ev.Extra) + 320 // the envelope's other fields
-	for mayShed := p.shed[ev.Kind.Name] && ev.ID == ""; ; mayShed = false {
+	for mayShed := len(p.shed) > 0 && p.shed[ev.Kind.Name] && ev.ID == ""; ; mayShed = false {
 		shed, err := p.reserve(ctx, l, room, mayShed)
 		if err != nil {
 			return err
@@ -161,7 +165,7 @@ func (p *Publisher) Publish(ctx context.Context, ev *messages.Event) error {
 	it.bytes = len(it.body.b)
 
 	p.sendLock.Lock()
-	err := p.push(l, it, room)
+	err := p.push(l, &it, room)
 	p.sendLock.Unlock()
 	if err != nil {
 		p.trouble(err)
@@ -171,8 +175,8 @@ func (p *Publisher) Publish(ctx context.Context, ev *messages.Event) error {
 
 // push puts it where it belongs now: on the way to the spool, or into the window and, when nothing stands against
 // it, on the wire. The caller holds sendLock.
-func (p *Publisher) push(l *lane, it item, room int) error {
-	it.taken = time.Now()
+func (p *Publisher) push(l *lane, it *item, room int) error {
+	it.taken = p.clock()
 	p.mu.Lock()
 	l.reserved--
 	l.promised -= room
@@ -181,12 +185,12 @@ func (p *Publisher) push(l *lane, it item, room int) error {
 		p.mu.Unlock()
 		return nil
 	}
-	return p.launch(l, it, 0)
+	return p.launch(l, it, 0, it.taken)
 }
 
 // launch puts it into the lane's window, where there is room, and sends it unless the Publisher is paused. The
 // caller holds sendLock and mu; launch unlocks mu.
-func (p *Publisher) launch(l *lane, it item, record uint64) error {
+func (p *Publisher) launch(l *lane, it *item, record uint64, now time.Duration) error {
 	it.subject = p.subject(it.kind)
 	l.bytes += it.bytes
 	l.ring.push(it, record)
@@ -194,10 +198,13 @@ func (p *Publisher) launch(l *lane, it item, record uint64) error {
 		p.mu.Unlock()
 		return nil
 	}
-	token, sending, _ := l.ring.send(time.Now())
+	token, sending, _ := l.ring.send(now)
 	p.mu.Unlock()
 	return p.transmit(l, token, sending)
 }
+
+// clock is how long the Publisher has been there. It costs half of what time.Now does.
+func (p *Publisher) clock() time.Duration { return time.Since(p.began) }
 
 // subject returns the real subject of a kind. The caller holds mu.
 func (p *Publisher) subject(k *messages.Kind) string {

@@ -175,8 +175,8 @@ func (p *Publisher) unknown(l *lane) (want map[string]bool, suspects uint64, err
 	want = make(map[string]bool)
 	p.mu.Lock()
 	old := false
-	if s := l.ring.oldest(); s != nil && !s.firstSent.IsZero() {
-		old = time.Since(s.firstSent) > p.b.duplicates(l.stream)/2
+	if s := l.ring.oldest(); s != nil && s.sends > 0 {
+		old = p.clock()-s.firstSent > p.b.duplicates(l.stream)/2
 	}
 	for pos := l.ring.tail; old && pos < l.ring.head; pos++ {
 		if s := l.ring.at(pos); s.sends > 0 && (s.state == sent || s.state == waiting) {
@@ -213,7 +213,7 @@ func (p *Publisher) confirm(l *lane, found map[string]uint64, suspects uint64) {
 		}
 		if stored, ok := found[s.id]; ok {
 			delete(found, s.id)
-			p.settle(l, l.ring.finish(s, stored), stored, true)
+			p.settle(l, l.ring.finish(s, stored), stored)
 			p.mu.Lock()
 		}
 	}

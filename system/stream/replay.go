@@ -208,7 +208,7 @@ func (p *Publisher) next(goals [messages.Streams]uint64, limit int) (l *lane, to
 	}
 	for _, s := range feedOrder {
 		l := p.lanes[s]
-		if token, it, ok := l.ring.send(time.Now()); ok {
+		if token, it, ok := l.ring.send(p.clock()); ok {
 			return l, token, it, true
 		}
 	}

@@ -63,9 +63,9 @@ type item struct {
 	data    int // bytes of Discord's d
 	bytes   int // of the body as it was accepted
 
-	taken     time.Time // by Publish
-	firstSent time.Time
-	sentAt    time.Time // last
+	taken     time.Duration // by Publish; this and the next two by the Publisher's clock
+	firstSent time.Duration
+	sentAt    time.Duration // last
 	sends     int
 	shrink    bool // the stream takes no message of this size
 	spooled   bool // loaded from the spool: its lane knows the receipt
@@ -79,9 +79,9 @@ func (r *ring) used() int { return int(r.head - r.tail) }
 func (r *ring) at(pos uint64) *slot { return &r.slots[pos%uint64(len(r.slots))] }
 
 // push adds an event behind all others; record is its index in the spool, or 0. The ring must not be full.
-func (r *ring) push(it item, record uint64) {
+func (r *ring) push(it *item, record uint64) {
 	s := r.at(r.head)
-	s.state, s.item, s.record, s.stored = waiting, it, record, 0
+	s.state, s.item, s.record, s.stored = waiting, *it, record, 0
 	s.gen++ // an acknowledgement of the slot's former event must not match
 	r.head++
 	r.live++
@@ -92,7 +92,7 @@ func (r *ring) push(it item, record uint64) {
 
 // send takes the next event that waits, marks it as sent and returns what identifies this send.
 // ok is false where nothing waits. Until the acknowledgement for token, the item is the sender's.
-func (r *ring) send(now time.Time) (token uint64, it *item, ok bool) {
+func (r *ring) send(now time.Duration) (token uint64, it *item, ok bool) {
 	for ; r.next < r.head; r.next++ {
 		s := r.at(r.next)
 		if s.state != waiting { // acknowledged late, after the rewind

@@ -3,7 +3,6 @@ package stream
 import (
 	"slices"
 	"testing"
-	"time"
 
 	"pgregory.net/rapid"
 )
@@ -31,11 +30,11 @@ func TestRing_keeps_order_and_frees_each_event_once_under_any_order_of_acks(t *t
 					t.Skip("full")
 				}
 				pushed++
-				r.push(item{seq: pushed}, uint64(pushed))
+				r.push(&item{seq: pushed}, uint64(pushed))
 				model = append(model, live{seq: pushed})
 			},
 			"send": func(t *rapid.T) {
-				token, it, ok := r.send(time.Time{})
+				token, it, ok := r.send(0)
 				i := unsent()
 				if ok != (i >= 0) {
 					t.Fatalf("got send %v, want %v", ok, i >= 0)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strconv"
 	"time"
+	"unsafe"
 
 	"github.com/nats-io/nats.go"
 
@@ -45,7 +46,8 @@ func (p *Publisher) transmit(l *lane, token uint64, it *item) error {
 	text = append(text, p.inbox...)
 	text = strconv.AppendUint(text, token<<1|uint64(l.stream), 36)
 	p.scratch = text
-	both := string(text) // one allocation for header value and reply subject
+	// Both are views of scratch and good until the next send: PublishMsg copies what it is given.
+	both := unsafe.String(unsafe.SliceData(text), len(text))
 	m.id[0], m.event[0], m.seq[0] = it.id, it.kind.Name, both[:split]
 	m.Subject, m.Reply = it.subject, both[split:]
 	if l.stream == messages.Commands && p.late(m, it) {
@@ -65,7 +67,7 @@ func (p *Publisher) transmit(l *lane, token uint64, it *item) error {
 		return fmt.Errorf("stream: publish: %w", p.b.clean(err))
 	}
 	if messages.Sabotaged(messages.AcksIgnored) {
-		p.complete(l, token, 0, false)
+		p.settleOne(l, token)
 	}
 	return nil
 }

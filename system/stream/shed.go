@@ -58,7 +58,7 @@ func (p *Publisher) declareShed(s messages.Shed) {
 	ev := s.Event()
 	it := item{
 		kind: ev.Kind, shardID: ev.ShardID, session: ev.Session, read: ev.Read, receipt: declared{p, s.Session}, id: ev.ID, own: true,
-		data: len(ev.Data), body: newBuffer(512), taken: time.Now(),
+		data: len(ev.Data), body: newBuffer(512), taken: p.clock(),
 	}
 	it.body.b = ev.AppendEnvelope(it.body.b, ev.ID)
 	it.bytes = len(it.body.b)
@@ -69,7 +69,7 @@ func (p *Publisher) declareShed(s messages.Shed) {
 	}
 	l := p.lanes[messages.Events]
 	p.spill() // only staged events need no room
-	p.stage(l, it)
+	p.stage(l, &it)
 }
 
 func noteOf(s messages.Shed) shedNote {

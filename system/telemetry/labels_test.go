@@ -26,9 +26,8 @@ func TestShardLabels(t *testing.T) {
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			tel := start(t, Options{Shards: c.shards, ShardLabels: c.labels})
-			kind := messages.KindOf([]byte("MESSAGE_CREATE"))
-			tel.Meters.Routed(kind, 30, 1, time.Second)
-			tel.Meters.Routed(kind, 30, 1, time.Second)
+			tel.Meters.Routed(30, 1, time.Now(), time.Second)
+			tel.Meters.Routed(30, 1, time.Now(), time.Second)
 			tel.Meters.Error(Node, Node, ErrREST)
 			_, body := scrape(t, tel, "")
 			for _, want := range []string{
@@ -92,7 +91,7 @@ func TestSeries_stay_bounded(t *testing.T) {
 		kind := messages.KindOf([]byte("TYPING_START"))
 		for shard := range 1000 {
 			tel.Meters.Received(shard, shard/25, kind)
-			tel.Meters.Routed(kind, shard, shard/25, time.Millisecond)
+			tel.Meters.Routed(shard, shard/25, time.Now(), time.Millisecond)
 		}
 		_, body := scrape(t, tel, "")
 		if got := len(ours(body)); got > 40*40 {

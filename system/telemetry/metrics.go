@@ -121,15 +121,15 @@ func (m *Meters) Received(shardID, poolID int, k *messages.Kind) {
 	m.scope(shardID, poolID).received.of(k).add(1)
 }
 
-// Routed counts an event that JetStream has acknowledged, took after its frame was read.
-func (m *Meters) Routed(_ *messages.Kind, shardID, poolID int, took time.Duration) {
+// Routed counts an event that JetStream acknowledged at an instant, took after its frame was read.
+func (m *Meters) Routed(shardID, poolID int, at time.Time, took time.Duration) {
 	if m == nil {
 		return
 	}
 	s := m.scope(shardID, poolID)
 	s.routed.add(1)
 	m.route.Record(context.Background(), took.Seconds(), s.record...)
-	m.rates.record(time.Now(), took)
+	m.rates.record(at, took)
 }
 
 // Filtered counts a dispatch that the configuration keeps back.

@@ -63,7 +63,7 @@ func ours(body string) []string {
 func exercise(m *Meters, shardID, poolID int) {
 	join := messages.KindOf([]byte("GUILD_MEMBER_ADD"))
 	m.Received(shardID, poolID, join)
-	m.Routed(join, shardID, poolID, 3*time.Millisecond)
+	m.Routed(shardID, poolID, time.Now(), 3*time.Millisecond)
 	m.Filtered(shardID, poolID)
 	m.Oversize(shardID, poolID, join)
 	m.Shed(shardID, poolID, join)
@@ -253,7 +253,7 @@ func TestMeters_from_many_goroutines(t *testing.T) {
 			for i := range 500 {
 				kind := messages.KindOf(fmt.Appendf(nil, "RACE_TYPE_%d", i%20))
 				tel.Meters.Received(shard%4, 0, kind)
-				tel.Meters.Routed(kind, shard%4, 0, time.Millisecond)
+				tel.Meters.Routed(shard%4, 0, time.Now(), time.Millisecond)
 				tel.Meters.Error(shard%4, 0, ErrDial)
 			}
 		})
@@ -275,7 +275,7 @@ func TestMeters_do_not_allocate(t *testing.T) {
 	kind := messages.KindOf([]byte("MESSAGE_CREATE"))
 	for name, call := range map[string]func(){
 		"Received":     func() { tel.Meters.Received(7, 0, kind) },
-		"Routed":       func() { tel.Meters.Routed(kind, 7, 0, time.Millisecond) },
+		"Routed":       func() { tel.Meters.Routed(7, 0, time.Now(), time.Millisecond) },
 		"Filtered":     func() { tel.Meters.Filtered(7, 0) },
 		"HeartbeatAck": func() { tel.Meters.HeartbeatAck(time.Now()) },
 		"Error":        func() { tel.Meters.Error(7, 0, ErrDial) },
@@ -314,10 +314,9 @@ func BenchmarkRouted(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	kind := messages.KindOf([]byte("MESSAGE_CREATE"))
 	b.ReportAllocs()
 	for b.Loop() {
-		tel.Meters.Routed(kind, 7, 0, 1700*time.Microsecond)
+		tel.Meters.Routed(7, 0, time.Now(), 1700*time.Microsecond)
 	}
 }
 

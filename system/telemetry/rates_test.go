@@ -129,7 +129,7 @@ func TestTraffic(t *testing.T) {
 	for shard := range 200 {
 		m.Received(shard, shard/25, join)
 		m.Received(shard, shard/25, create)
-		m.Routed(join, shard, shard/25, 2*time.Millisecond)
+		m.Routed(shard, shard/25, time.Now(), 2*time.Millisecond)
 	}
 	m.RouteFailure(3)
 	m.Oversize(0, 0, create) // not received once more

@@ -1,0 +1,256 @@
+package stream
+
+import (
+	"errors"
+	"strconv"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"drover/messages"
+)
+
+// settler takes acknowledged events out of the window, as many at a time as have come: the locks that Publish
+// needs too are taken once for all of them. Its goroutine is the only user.
+type settler struct {
+	acks    chan *nats.Msg
+	batch   []answer
+	settled []settled
+}
+
+// answer is one acknowledgement, or refusal, as it came.
+type answer struct {
+	lane   *lane
+	token  uint64
+	stored uint64
+	err    error
+}
+
+// settled is an event that is out of the window, and who must be told.
+type settled struct {
+	item
+	lane    *lane
+	stored  uint64
+	receipt messages.Receipt
+}
+
+// settleBatch bounds for how long Publish waits while acknowledgements are counted.
+const settleBatch = 64
+
+// newSettler has room for every answer that can be under way: of all lanes, to the newest send and to one before it.
+// What came beyond that nats.go would drop, and the acknowledgement's time-out would find out.
+func newSettler(window int) settler {
+	return settler{acks: make(chan *nats.Msg, 2*messages.Streams*window)}
+}
+
+// settling is the goroutine of the settler. It ends with done.
+func (p *Publisher) settling() {
+	for {
+		select {
+		case <-p.done:
+			return
+		case m := <-p.settler.acks:
+			p.settler.batch = p.gather(p.settler.batch[:0], m)
+		}
+		p.settleAll(p.settler.batch)
+	}
+}
+
+// gather reads m and what has come behind it.
+func (p *Publisher) gather(batch []answer, m *nats.Msg) []answer {
+	for {
+		if a, ok := p.answer(m); ok {
+			batch = append(batch, a)
+		}
+		if len(batch) == settleBatch {
+			return batch
+		}
+		select {
+		case m = <-p.settler.acks:
+		default:
+			return batch
+		}
+	}
+}
+
+// answer reads one answer. ok is false for what is none: nobody but us knows the inbox.
+func (p *Publisher) answer(m *nats.Msg) (a answer, ok bool) {
+	token, err := strconv.ParseUint(m.Subject[len(p.inbox):], 36, 64)
+	if err != nil || token&1 >= uint64(len(p.lanes)) {
+		return a, false
+	}
+	a.lane, a.token = p.lanes[token&1], token>>1
+	a.stored, a.err = parseAck(m)
+	return a, true
+}
+
+// settleAll takes what was acknowledged out of the windows, unless it was sent again since.
+func (p *Publisher) settleAll(batch []answer) {
+	all := p.settler.settled[:0]
+	var touched [messages.Streams]bool
+	p.mu.Lock()
+	for i := range batch {
+		a := &batch[i]
+		if a.err != nil {
+			continue
+		}
+		if it, ok := a.lane.ring.ack(a.token, a.stored); ok {
+			all = append(all, p.account(a.lane, it, a.stored))
+			touched[a.lane.stream] = true
+		}
+	}
+	p.roomMade(touched)
+	p.mu.Unlock()
+	now := time.Now()
+	for i := range all {
+		p.tell(&all[i], now)
+		all[i] = settled{}
+	}
+	p.settler.settled = all
+	for _, a := range batch {
+		if a.err != nil {
+			p.refused(a.lane, a.token, a.err)
+		}
+	}
+}
+
+// settle is settleAll for one event that ring.finish has taken out of its slot. The caller holds mu; settle unlocks it.
+func (p *Publisher) settle(l *lane, it item, stored uint64) {
+	s := p.account(l, it, stored)
+	var touched [messages.Streams]bool
+	touched[l.stream] = true
+	p.roomMade(touched)
+	p.mu.Unlock()
+	p.tell(&s, time.Now())
+}
+
+// settleOne settles a send without an answer.
+func (p *Publisher) settleOne(l *lane, token uint64) {
+	p.mu.Lock()
+	if it, ok := l.ring.ack(token, 0); ok {
+		p.settle(l, it, 0)
+		return
+	}
+	p.mu.Unlock()
+}
+
+// account takes an event out of its lane's books. The caller holds mu; roomMade and tell follow.
+func (p *Publisher) account(l *lane, it item, stored uint64) settled {
+	l.bytes -= it.bytes
+	s := settled{item: it, lane: l, stored: stored, receipt: it.receipt}
+	if it.spooled {
+		s.receipt = l.disown(&it)
+	}
+	return s
+}
+
+// roomMade lets those go on who waited for an acknowledgement in these lanes. The caller holds mu.
+func (p *Publisher) roomMade(in [messages.Streams]bool) {
+	for s, l := range p.lanes {
+		if !in[s] {
+			continue
+		}
+		l.grant()
+		if l.spilling {
+			p.wake(p.toFeed)
+		}
+		if l.spilling && !l.copied && l.ring.bare == 0 {
+			p.wake(p.toSpool) // nothing is left to copy: also where the disk takes none of it
+		}
+		if r := l.ring.record; l.loaded > l.removed && l.ring.live == 0 || r > l.removed && (r == l.disk || r-l.removed >= l.forgetful()) {
+			p.wake(p.toSpool)
+		}
+		if p.replaying {
+			p.signal()
+		}
+	}
+	if p.idle != nil && p.empty() {
+		close(p.idle)
+		p.idle = nil
+	}
+}
+
+// tell gives the buffer back and says that the event is stored. It runs without a lock and does not block.
+func (p *Publisher) tell(s *settled, now time.Time) {
+	s.body.release()
+	if s.receipt != nil {
+		s.receipt.Acked(s.lane.stream, s.seq, s.stored)
+	}
+	if p.o.OnAck != nil {
+		a := Ack{Kind: s.kind, ShardID: s.shardID, Took: now.Sub(s.read), At: now}
+		if !s.own {
+			a.Seq = s.seq
+		}
+		p.o.OnAck(a)
+	}
+}
+
+// refused stops publishing, unless the refusal is of a send that was repeated since.
+func (p *Publisher) refused(l *lane, token uint64, err error) {
+	p.mu.Lock()
+	s := l.ring.find(token)
+	if s == nil || s.state != sent {
+		p.mu.Unlock()
+		return
+	}
+	var no *AckError
+	if errors.As(err, &no) && no.Code == errCodeTooLarge {
+		s.shrink = true // the same rule as for the server's max_payload: the shard never stalls on it
+	}
+	p.mu.Unlock()
+	p.trouble(err)
+}
+
+// trouble pauses and says so, or tells the running replay.
+func (p *Publisher) trouble(err error) {
+	p.mu.Lock()
+	if p.closed || p.paused && !p.replaying {
+		p.mu.Unlock()
+		return
+	}
+	if p.replaying {
+		if p.fault == nil {
+			p.fault = err
+		}
+		p.signal()
+		p.mu.Unlock()
+		return
+	}
+	p.paused, p.cause = true, err
+	p.mu.Unlock()
+	if p.o.OnTrouble != nil {
+		p.o.OnTrouble(err)
+	}
+}
+
+// signal wakes the replay. The caller holds mu.
+func (p *Publisher) signal() {
+	select {
+	case p.progress <- struct{}{}:
+	default:
+	}
+}
+
+// watch finds acknowledgements that do not come, and windows that stay full. It ends with done.
+func (p *Publisher) watch() {
+	tick := time.NewTicker(max(min(p.b.opts.AckTimeout/8, pausedPatience/2), time.Millisecond))
+	defer tick.Stop()
+	for {
+		select {
+		case <-p.done:
+			return
+		case <-tick.C:
+		}
+		p.mu.Lock()
+		now, late := p.clock(), false
+		for _, l := range p.lanes {
+			s := l.ring.oldest()
+			late = late || !p.paused && s != nil && s.state == sent && now-s.sentAt > p.b.opts.AckTimeout
+		}
+		p.overflowing(time.Now())
+		p.mu.Unlock()
+		if late {
+			p.trouble(ErrAckTimeout)
+		}
+	}
+}

@@ -144,42 +144,68 @@ func NewPublisher(b *Broker, o PublisherOptions) *Publisher {
 // of one goroutine keep their order within a stream.
 func (p *Publisher) Publish(ctx context.Context, ev *messages.Event) error {
 	l := p.lanes[ev.Kind.Stream]
-	room := len(ev.Data) + len(ev.Extra) + 320 // the envelope's other fields
-	for mayShed := len(p.shed) > 0 && p.shed[ev.Kind.Name] && ev.ID == ""; ; mayShed = false {
-		shed, err := p.reserve(ctx, l, room, mayShed)
-		if err != nil {
+	it := encode(ev)
+	p.sendLock.Lock()
+	taken, err := p.try(l, &it)
+	p.sendLock.Unlock()
+	if !taken {
+		if dropped, err := p.await(ctx, l, ev, it.bytes); dropped || err != nil {
+			it.body.release()
 			return err
 		}
-		if !shed {
-			break
-		}
-		if p.drop(ev) {
-			return nil
-		}
+		p.sendLock.Lock()
+		err = p.push(l, &it)
+		p.sendLock.Unlock()
 	}
-	it := item{
-		kind: ev.Kind, shardID: ev.ShardID, session: ev.Session, seq: ev.Seq, read: ev.Read, receipt: ev.Receipt,
-		id: ev.EventID(), own: ev.ID != "", data: len(ev.Data), body: newBuffer(room),
-	}
-	it.body.b = ev.AppendEnvelope(it.body.b, it.id)
-	it.bytes = len(it.body.b)
-
-	p.sendLock.Lock()
-	err := p.push(l, &it, room)
-	p.sendLock.Unlock()
 	if err != nil {
 		p.trouble(err)
 	}
 	return nil
 }
 
-// push puts it where it belongs now: on the way to the spool, or into the window and, when nothing stands against
-// it, on the wire. The caller holds sendLock.
-func (p *Publisher) push(l *lane, it *item, room int) error {
+// encode makes an item of an event, whose slices are the caller's again.
+func encode(ev *messages.Event) item {
+	it := item{
+		kind: ev.Kind, shardID: ev.ShardID, session: ev.Session, seq: ev.Seq, read: ev.Read, receipt: ev.Receipt,
+		id: ev.EventID(), own: ev.ID != "", data: len(ev.Data),
+		body: newBuffer(len(ev.Data) + len(ev.Extra) + 320), // the envelope's other fields
+	}
+	it.body.b = ev.AppendEnvelope(it.body.b, it.id)
+	it.bytes = len(it.body.b)
+	return it
+}
+
+// try puts it into the window if there is room now and nobody waits for it. The caller holds sendLock.
+func (p *Publisher) try(l *lane, it *item) (taken bool, err error) {
+	it.taken = p.clock()
+	p.mu.Lock()
+	if p.closed || l.spilling || len(l.waiters) > 0 || !l.fits(it.bytes) {
+		p.mu.Unlock()
+		return false, nil
+	}
+	return true, p.launch(l, it, 0, it.taken)
+}
+
+// await waits until it is promised room for the event, unless it was dropped for want of any.
+func (p *Publisher) await(ctx context.Context, l *lane, ev *messages.Event, room int) (dropped bool, err error) {
+	for mayShed := p.shed[ev.Kind.Name] && ev.ID == ""; ; mayShed = false {
+		full, err := p.reserve(ctx, l, room, mayShed)
+		if err != nil || !full {
+			return false, err
+		}
+		if p.drop(ev) {
+			return true, nil
+		}
+	}
+}
+
+// push puts it where it belongs now that it has room: on the way to the spool, or into the window and, when nothing
+// stands against it, on the wire. The caller holds sendLock.
+func (p *Publisher) push(l *lane, it *item) error {
 	it.taken = p.clock()
 	p.mu.Lock()
 	l.reserved--
-	l.promised -= room
+	l.promised -= it.bytes
 	if l.spilling {
 		p.stage(l, it)
 		p.mu.Unlock()

@@ -56,12 +56,9 @@ func (p *Publisher) declareSheds() {
 // declareShed declares one session's drops. The caller holds mu, or is alone.
 func (p *Publisher) declareShed(s messages.Shed) {
 	ev := s.Event()
-	it := item{
-		kind: ev.Kind, shardID: ev.ShardID, session: ev.Session, read: ev.Read, receipt: declared{p, s.Session}, id: ev.ID, own: true,
-		data: len(ev.Data), body: newBuffer(512), taken: p.clock(),
-	}
-	it.body.b = ev.AppendEnvelope(it.body.b, ev.ID)
-	it.bytes = len(it.body.b)
+	ev.Receipt = declared{p, s.Session}
+	it := encode(ev)
+	it.taken = p.clock()
 	delete(p.sheds, s.Session) // what is dropped from now on is another gap
 	p.telling[s.Session] = s
 	if p.o.OnShedGap != nil {

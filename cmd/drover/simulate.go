@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -23,6 +24,7 @@ import (
 type simulation struct {
 	world          gatewaysim.Options
 	listen, resume string
+	guildSize      string
 	plain, verbose bool
 	out            io.Writer
 	server         *gatewaysim.Server
@@ -42,6 +44,7 @@ from it what it would get from Discord, and what it did wrong stands in /control
 		Example: `  drover simulate
   drover simulate --shards 25 --rate 5000                a busy bot
   drover simulate --guilds 40000 --shards 40 --guild-spread 30s
+  drover simulate --rate 0 --stamp                       a benchmark: /control/surge, release, written
   drover simulate --token secret --daily-total 10        watch a bot run out of identifies
   drover simulate --session-life 5s --replay-buffer 50   sessions that are hard to keep
 
@@ -63,6 +66,7 @@ from it what it would get from Discord, and what it did wrong stands in /control
 	f.IntVar(&o.Shards, "shards", 4, "shards that /gateway/bot recommends")
 	f.IntVar(&o.Guilds, "guilds", 0, "guilds over all shards; 0: ten per shard, -1: none")
 	f.DurationVar(&o.GuildSpread, "guild-spread", 0, "time over which a shard's guilds load")
+	f.StringVar(&s.guildSize, "guild-size", "", "bytes of the smallest and the largest GUILD_CREATE, as 5000-60000 (default: as they come, 6 to 35 KB)")
 	f.Float64Var(&o.Rate, "rate", 100, "events per second over all shards; 0: none")
 	f.Int64Var(&o.Events, "events", 0, "stop the traffic after so many events; 0: never")
 	f.Uint64Var(&o.Seed, "seed", 1, "choice of ids, names and events")
@@ -74,6 +78,7 @@ from it what it would get from Discord, and what it did wrong stands in /control
 	f.StringVar(&o.ResumeURLForm, "resume-url-form", "", "how READY writes the resume URL: slash or query (default: as Discord does)")
 	f.IntVar(&o.ZstdWindow, "zstd-window", 128<<10, "window of zstd-stream in bytes, a power of two")
 	f.BoolVar(&o.Record, "record", false, "keep every dispatch for /control/ledger; memory grows with the traffic")
+	f.BoolVar(&o.Stamp, "stamp", false, "note when each dispatch is written, for /control/written; memory grows until it is read")
 	f.BoolVar(&s.verbose, "verbose", false, "log sessions and faults to standard error")
 	f.BoolVar(&s.plain, "plain", false, "plain lines even on a terminal")
 	return cmd
@@ -85,6 +90,9 @@ func (s *simulation) run(ctx context.Context, stderr io.Writer) error {
 		s.world.Log, _ = telemetry.NewLogger(stderr, "text", "info", s.world.Token)
 	}
 	resume, err := s.resumeAddr()
+	if err == nil {
+		err = s.readGuildSize()
+	}
 	if err == nil {
 		err = s.world.Check()
 	}
@@ -128,6 +136,22 @@ func (s *simulation) resumeAddr() (string, error) {
 		n++
 	}
 	return net.JoinHostPort(host, strconv.Itoa(n)), nil
+}
+
+// readGuildSize reads --guild-size; Options.Check judges the numbers.
+func (s *simulation) readGuildSize() error {
+	if s.guildSize == "" {
+		return nil
+	}
+	smallest, largest, _ := strings.Cut(s.guildSize, "-")
+	for i, text := range []string{smallest, largest} {
+		n, err := strconv.Atoi(text)
+		if err != nil || n < 1 {
+			return fmt.Errorf("--guild-size is %q: write it as two numbers of bytes, like 5000-60000", s.guildSize)
+		}
+		s.world.GuildBytes[i] = n
+	}
+	return nil
 }
 
 // listenAdvice turns a taken port into one sentence that names the flag.

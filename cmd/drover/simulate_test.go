@@ -76,7 +76,8 @@ func TestSimulate_names_the_flag_of_a_taken_port(t *testing.T) {
 }
 
 func TestSimulate_refuses_absurd_flags(t *testing.T) {
-	for _, args := range [][]string{{"--rate", "-1"}, {"--listen", "here"}, {"--listen", "127.0.0.1:http"}, {"--zstd-window", "1000"}, {"--resume-listen", "x"}} {
+	for _, args := range [][]string{{"--rate", "-1"}, {"--listen", "here"}, {"--listen", "127.0.0.1:http"}, {"--zstd-window", "1000"}, {"--resume-listen", "x"},
+		{"--guild-size", "5000"}, {"--guild-size", "60000-5000"}, {"--guild-size", "1-2"}} {
 		var stderr bytes.Buffer
 		if code := execute(t.Context(), append([]string{"simulate"}, args...), io.Discard, &stderr); code != 2 || stderr.Len() == 0 {
 			t.Errorf("%v: got exit code %d and %q, want 2 and a reason", args, code, &stderr)

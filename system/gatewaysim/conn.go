@@ -28,6 +28,8 @@ type conn struct {
 	readDone chan struct{} // closed when the reader is through
 	wake     chan struct{} // room for one: the writer has work
 
+	stirred bool // the traffic goroutine's: it has yet to wake the writer
+
 	// reader
 	sends       []time.Time // sliding log of the last minute
 	presences   []time.Time // of the last 20 s

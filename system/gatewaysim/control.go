@@ -56,6 +56,7 @@ type controlArgs struct {
 	Intents    *uint64         `json:"intents"`
 	Remaining  *int            `json:"remaining"`
 	ResetAfter duration        `json:"reset_after"`
+	Events     int64           `json:"events"`
 }
 
 func (a *controlArgs) target() Target { return Target{Shard: a.Shard, Session: a.Session} }
@@ -91,7 +92,7 @@ func (s *Server) controlRoutes(mux *http.ServeMux) {
 		writeJSON(w, http.StatusOK, map[string]any{
 			"about": "POST /control/<name> with a JSON object. No shard and no session: all of them. " +
 				"Faults that wait for an occasion take count (occasions, -1 any number) and for (a duration); with neither they strike once.",
-			"read":     []string{"GET /control", "GET /control/state", "GET /control/ledger"},
+			"read":     []string{"GET /control", "GET /control/state", "GET /control/ledger", "GET /control/written"},
 			"controls": Controls(),
 		})
 	})
@@ -99,6 +100,7 @@ func (s *Server) controlRoutes(mux *http.ServeMux) {
 	mux.HandleFunc("GET /control/ledger", func(w http.ResponseWriter, _ *http.Request) {
 		writeJSON(w, http.StatusOK, map[string]any{"recording": s.opts.Record, "sessions": s.LedgerSummary()})
 	})
+	mux.HandleFunc("GET /control/written", s.serveWritten)
 	for i := range controls {
 		c := &controls[i]
 		mux.HandleFunc("POST /control/"+c.Name, func(w http.ResponseWriter, r *http.Request) { s.serveControl(w, r, c) })

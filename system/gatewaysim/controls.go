@@ -179,6 +179,13 @@ var controls = []Control{
 			s.SetRate(*a.Rate)
 			return nil, nil
 		}},
+	{"surge", "Encodes so many events ahead, spread over all sessions that are connected, and holds them until release. Answers sessions, events and bytes once all are held.", []string{"events"}, `{"events":100000}`,
+		func(s *Server, a *controlArgs) (any, error) { return s.Surge(a.Events) }},
+	{"release", "Writes what a surge holds as fast as the sockets take it. Answers at, the Unix time in ns just before.", nil, `{}`,
+		func(s *Server, _ *controlArgs) (any, error) {
+			at, err := s.Release()
+			return map[string]any{"at": at.UnixNano()}, err
+		}},
 	{"guild-outage", "Makes a guild unavailable, for a time or until guild-back. guild: an id, or a small number: the guilds are counted from 0.", []string{"guild", "for"}, `{"guild":0,"for":"1m"}`,
 		func(s *Server, a *controlArgs) (any, error) {
 			return nil, s.GuildOutage(s.guildArg(a), time.Duration(a.For))

@@ -3,6 +3,8 @@ package gatewaysim
 import (
 	"bytes"
 	"strconv"
+	"sync"
+	"time"
 
 	"github.com/gobwas/ws"
 	"github.com/klauspost/compress/zlib"
@@ -11,36 +13,68 @@ import (
 // encoder turns dispatches and payloads into WebSocket frames and writes them
 // in batches. It belongs to one connection's writer goroutine.
 type encoder struct {
-	c    *conn
-	buf  []byte // frames not yet written
-	pay  []byte // the payload being rendered
-	comp compressor
-	cut  uint64 // state of the choice where messages are split
+	c        *conn
+	*scratch // nil while it rests
+	comp     compressor
+	cut      uint64     // state of the choice where messages are split
+	split    SplitFault // as it was when the batch began
+	draw     rendering  // kept from event to event, for it would be an allocation each
+	runs     []stampRun // of the dispatches in buf, with Options.Stamp
 }
+
+// scratch is what an encoder needs while it works. Of a thousand connections few
+// work at a time, so they share.
+type scratch struct {
+	buf []byte // frames not yet written
+	pay []byte // the payload being rendered
+}
+
+var scratches = sync.Pool{New: func() any { return &scratch{buf: make([]byte, 0, batchBytes+8<<10)} }}
 
 // payloadZlibAbove is the size from which payload compression is used.
 const payloadZlibAbove = 1024
 
 func newEncoder(c *conn) *encoder { return &encoder{c: c, cut: mix(c.srv.opts.Seed, uint64(c.id))} }
 
-// release gives up the buffers, so that a dead connection holds no memory.
-func (o *encoder) release() { o.buf, o.pay, o.comp = nil, nil, nil }
+// begin makes the encoder ready to work. It may be called twice.
+func (o *encoder) begin(split SplitFault) {
+	o.split = split
+	if o.scratch == nil {
+		o.scratch = scratches.Get().(*scratch)
+		o.buf = o.buf[:0]
+	}
+}
+
+// rest gives the buffers back until the next begin; buf must be flushed.
+func (o *encoder) rest() {
+	if o.scratch != nil {
+		scratches.Put(o.scratch)
+		o.scratch = nil
+	}
+}
 
 // event renders and frames one dispatch.
 func (o *encoder) event(e *event) {
-	o.pay = appendDispatch(o.pay[:0], o.c.srv.world, e)
+	o.draw = newRendering(o.c.srv.world, e)
+	o.pay = o.draw.dispatch(o.pay[:0])
 	o.payload(o.pay)
 	if cap(o.pay) > 1<<20 {
 		o.pay = nil // a giant guild came by
 	}
 }
 
+// stamp notes that the newest frame is that dispatch, for flush to time it.
+func (o *encoder) stamp(shardID int, seq int64) {
+	if last := len(o.runs) - 1; last >= 0 && o.runs[last].shard == int32(shardID) && o.runs[last].from+int64(o.runs[last].n) == seq {
+		o.runs[last].n++
+		return
+	}
+	o.runs = append(o.runs, stampRun{shard: int32(shardID), n: 1, from: seq})
+}
+
 // payload frames one JSON payload the way the connection asked for.
 func (o *encoder) payload(p []byte) {
-	c := o.c
-	c.mu.Lock()
-	split := c.split
-	c.mu.Unlock()
+	c, split := o.c, o.split
 	if c.mode == "none" {
 		if c.payloadZlib.Load() && len(p) >= payloadZlibAbove {
 			var z bytes.Buffer
@@ -123,22 +157,31 @@ func (o *encoder) flush() bool {
 	if len(o.buf) == 0 {
 		return true
 	}
+	if len(o.runs) > 0 {
+		o.c.srv.stamps.add(o.runs, time.Now())
+		o.runs = o.runs[:0]
+	}
 	n, err := o.c.nc.Write(o.buf)
 	o.c.srv.count.bytes.Add(int64(n))
 	o.buf = o.buf[:0]
 	if cap(o.buf) > 4*batchBytes {
-		o.buf = nil
+		o.buf = make([]byte, 0, batchBytes+8<<10) // a giant guild came by
 	}
 	return err == nil
 }
 
 // appendDispatch renders e as op 0.
 func appendDispatch(dst []byte, w *world, e *event) []byte {
+	r := newRendering(w, e)
+	return r.dispatch(dst)
+}
+
+func (r *rendering) dispatch(dst []byte) []byte {
 	dst = append(dst, `{"t":"`...)
-	dst = append(dst, e.name()...)
+	dst = append(dst, r.e.name()...)
 	dst = append(dst, `","s":`...)
-	dst = strconv.AppendInt(dst, e.seq, 10)
+	dst = strconv.AppendInt(dst, r.e.seq, 10)
 	dst = append(dst, `,"op":0,"d":`...)
-	dst = appendData(dst, w, e)
+	dst = r.data(dst)
 	return append(dst, '}')
 }

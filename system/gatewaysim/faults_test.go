@@ -23,6 +23,21 @@ var faultTests = map[string]func(t *testing.T, s *Server, c *client, r ready){
 			t.Errorf("got %d, want 1006", got)
 		}
 	},
+	"surge": func(t *testing.T, s *Server, c *client, r ready) {
+		s.post(t, "surge", `{"events":0}`, 400)
+		if a := s.post(t, "surge", `{"events":50}`, 200); a["sessions"] != 1.0 || a["events"] != 50.0 || a["bytes"].(float64) < 10_000 {
+			t.Errorf("got %v, want 1 session, 50 events and their bytes", a)
+		}
+		s.post(t, "surge", `{"events":50}`, 400)
+	},
+	"release": func(t *testing.T, s *Server, c *client, r ready) {
+		s.post(t, "release", `{}`, 400)
+		s.post(t, "surge", `{"events":50}`, 200)
+		if a := s.post(t, "release", `{}`, 200); a["at"].(float64) < 1e18 {
+			t.Errorf("got %v, want Unix nanoseconds", a)
+		}
+		c.has(s, r.SessionID, 5)
+	},
 	"reconnect": func(t *testing.T, s *Server, c *client, r ready) { s.post(t, "reconnect", ``, 200); c.op(opReconnect) },
 	"invalidate": func(t *testing.T, s *Server, c *client, r ready) {
 		s.post(t, "invalidate", `{"resumable":true}`, 200)

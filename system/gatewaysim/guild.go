@@ -1,22 +1,63 @@
 package gatewaysim
 
-// appendGuild renders a whole GUILD_CREATE: between 8 and 60 KB, or at least
-// size bytes, if size is not 0, filled up with members.
-func appendGuild(dst []byte, r *rendering, size int) []byte {
-	start := len(dst)
+// guildShape is how much of everything a GUILD_CREATE has.
+type guildShape struct {
+	members                 uint64 // as it says
+	shown                   uint64 // of them in it: those that are online
+	roles, channels, emojis uint64
+	channelBytes            int // channels go on to there
+	atLeast                 int // members go on to there
+}
+
+// Bytes of one of each, roughly.
+const (
+	guildEmojiBytes  = 140
+	guildMemberBytes = 289
+	guildChanBytes   = 330
+)
+
+// shape follows from the guild, its size wanted, and what the session may see.
+func (r *rendering) shape(giant int) guildShape {
 	h := mix(r.g, 11)
-	channels, members := 12+h%28, 40+h>>16%4000
+	s := guildShape{members: 40 + h>>16%4000, roles: r.roles(), channels: 12 + h%28, emojis: h >> 32 % 30, atLeast: giant}
+	if r.e.flags&presences != 0 {
+		s.shown = min(s.members, 50) // large_threshold
+	}
+	if want := r.w.guildSize(r.g); want > 0 && giant == 0 {
+		// A little of everything in a small guild, then channels up to the size.
+		s.roles, s.emojis, s.shown = min(s.roles, uint64(want)/1500), min(s.emojis, uint64(want)/2500), min(s.shown, uint64(want)/2500)
+		s.channels = 0
+		s.channelBytes = want - int(s.emojis*guildEmojiBytes+s.shown*guildMemberBytes) - guildMemberBytes
+	}
+	return s
+}
+
+// guildSize is how large the guild is to be, 0 if it is left to chance.
+func (w *world) guildSize(guildID uint64) int {
+	smallest, largest := w.guildBytes[0], w.guildBytes[1]
+	if largest == 0 {
+		return 0
+	}
+	return smallest + int(mix(guildID, 21)%uint64(largest-smallest+1))
+}
+
+// appendGuild renders a whole GUILD_CREATE: 6 to 20 KB, 14 more with presences,
+// or about what Options.GuildBytes says; or at least giant bytes, if that is not
+// 0, filled up with members.
+func appendGuild(dst []byte, r *rendering, giant int) []byte {
+	start := len(dst)
+	s := r.shape(giant)
 	dst = guildHead.append(dst, r)
 	dst = append(dst, `,"member_count":`...)
-	dst = num(dst, members)
+	dst = num(dst, s.members)
 	dst = append(dst, `,"roles":`...)
-	dst = appendRoles(dst, r)
+	dst = appendRoles(dst, r, s.roles)
 	dst = append(dst, `,"channels":[`...)
-	for i := range channels {
+	for i := uint64(0); i < s.channels || len(dst)-start < s.channelBytes; i++ {
 		dst = appendChannel(comma(dst, i > 0), r, i)
 	}
 	dst = append(dst, `],"emojis":[`...)
-	for i := range h >> 32 % 30 {
+	for i := range s.emojis {
 		dst = append(comma(dst, i > 0), `{"version":0,"roles":[],"require_colons":true,"name":"sheep`...)
 		dst = num(dst, i)
 		dst = append(dst, `","managed":false,"id":"`...)
@@ -25,11 +66,7 @@ func appendGuild(dst []byte, r *rendering, size int) []byte {
 	dst = append(dst, `],"members":[{"user":{"username":"drover-sim","id":"`...)
 	dst = num(dst, r.w.botID())
 	dst = append(dst, `","bot":true,"discriminator":"0000","avatar":null},"roles":[],"joined_at":"2025-01-02T03:04:05.000000+00:00","deaf":false,"mute":false,"flags":0}`...)
-	shown := uint64(0)
-	if r.e.flags&presences != 0 {
-		shown = min(members, 50) // large_threshold
-	}
-	for i := uint64(0); i < shown || len(dst)-start < size; i++ {
+	for i := uint64(0); i < s.shown || len(dst)-start < s.atLeast; i++ {
 		dst = appendMember(dst, r, i)
 	}
 	return append(dst, `]}`...)
@@ -41,10 +78,13 @@ var guildHead = compile(`{"id":"$guild$","name":"$guildname$","icon":"$hash2$","
 	`"vanity_url_code":null,"premium_tier":0,"premium_subscription_count":2,"nsfw_level":0,"preferred_locale":"en-US","rules_channel_id":null,"public_updates_channel_id":null,` +
 	`"features":["COMMUNITY","NEWS"],"threads":[],"presences":[],"voice_states":[],"stage_instances":[],"guild_scheduled_events":[],"soundboard_sounds":[],"stickers":[],"embedded_activities":[],"version":1750000000000`)
 
-func appendRoles(dst []byte, r *rendering) []byte {
+// roles is how many the guild has, without @everyone.
+func (r *rendering) roles() uint64 { return 4 + mix(r.g, 12)%12 }
+
+func appendRoles(dst []byte, r *rendering, n uint64) []byte {
 	dst = append(dst, `[{"position":0,"permissions":"2248473465835073","name":"@everyone","mentionable":false,"managed":false,"id":"`...)
 	dst = append(num(dst, r.g), `","hoist":false,"flags":0,"color":0}`...)
-	for i := range 4 + mix(r.g, 12)%12 {
+	for i := range n {
 		dst = append(dst, `,{"version":0,"unicode_emoji":null,"tags":{},"position":`...)
 		dst = num(dst, i+1)
 		dst = append(dst, `,"permissions":"1071698660929","name":"role `...)

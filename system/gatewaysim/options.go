@@ -23,6 +23,10 @@ type Options struct {
 	// MaxGuildsPerShard is the slice size above which IDENTIFY is answered
 	// with 4011. Default 2500, as with Discord.
 	MaxGuildsPerShard int
+	// GuildBytes is the size of the smallest and of the largest GUILD_CREATE, a few
+	// hundred bytes more or less; the others lie evenly between, by the seed. Both
+	// from 5,000 to 1,000,000. Default 0, 0: as they come, 6 to 35 KB.
+	GuildBytes [2]int
 	// ShardMultiple, if above 1, closes 4010 for shard counts that are no
 	// multiple of it ("large bot sharding").
 	ShardMultiple int
@@ -77,6 +81,10 @@ type Options struct {
 	// GuildSpread is the time over which the GUILD_CREATEs that follow a READY
 	// are spread. Default 0: at once.
 	GuildSpread time.Duration
+
+	// Stamp notes when each dispatch was handed to its socket: see
+	// Server.Written. What is not asked for takes memory, 24 bytes a write.
+	Stamp bool
 
 	// Record keeps every dispatch of every session (see Ledger) and every
 	// client frame without a bound. For tests; memory grows with the traffic.
@@ -138,6 +146,8 @@ func (o Options) Check() error {
 	}
 	rule(o.Shards >= 1 && o.Shards <= 1<<20, "shards is %d, want 1 to %d", o.Shards, 1<<20)
 	rule(o.Guilds <= 10_000_000, "guilds is %d, want at most 10000000", o.Guilds)
+	rule(o.GuildBytes == [2]int{} || o.GuildBytes[0] >= 5_000 && o.GuildBytes[0] <= o.GuildBytes[1] && o.GuildBytes[1] <= 1_000_000,
+		"guild size is %d-%d, want two numbers of bytes from 5000 to 1000000, the smaller first", o.GuildBytes[0], o.GuildBytes[1])
 	rule(o.Rate >= 0 && o.Rate <= 10_000_000, "rate is %v, want 0 to 10000000 events per second", o.Rate)
 	rule(o.Events >= 0, "events is %d, want 0 or more", o.Events)
 	rule(o.MaxConcurrency >= 1 && o.MaxConcurrency <= 1<<16, "max concurrency is %d, want 1 to 65536", o.MaxConcurrency)

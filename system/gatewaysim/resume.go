@@ -35,11 +35,13 @@ func (c *conn) resume(now time.Time, d json.RawMessage) {
 		c.rec.ShardID, c.rec.Session = ses.shardID, ses.id
 	}
 	s.mu.Unlock()
-	if a, ok := s.faults.resume.take(now); ok && !c.answerInstead(a) {
+	if a, ok := s.faults.resume.take(now); ok {
 		if a.Answer == AnswerInvalid && ses != nil {
-			s.endSession(ses, "invalidated at RESUME")
+			s.endSession(ses, "invalidated at RESUME") // before the client knows and resumes again
 		}
-		return
+		if !c.answerInstead(a) {
+			return
+		}
 	}
 	if ses == nil {
 		c.refuseResume("unknown session")
@@ -83,6 +85,7 @@ func (c *conn) attach(now time.Time, ses *session, seq int64) {
 	}
 	old := ses.conn
 	ses.conn = c
+	ses.unholdLocked()
 	ses.cursor = seq + 1
 	ses.resumes++
 	replayed := ses.log.next - ses.cursor

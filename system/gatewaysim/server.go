@@ -29,6 +29,8 @@ type Server struct {
 	wg     sync.WaitGroup // readers, writers, traffic, timers' work
 
 	traffic *traffic
+	surging surging
+	stamps  stamps
 	count   counters
 
 	mu         sync.Mutex
@@ -66,6 +68,7 @@ func New(o Options) *Server {
 		life:     o.SessionLife,
 		timers:   map[*time.Timer]struct{}{},
 	}
+	s.world.guildBytes = o.GuildBytes
 	s.gate = newIdentifyGate(o)
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.base = newHost(HostBase, s.baseRoutes(), s.log)

@@ -25,6 +25,8 @@ type session struct {
 	log      eventLog
 	conn     *conn // nil while nobody is connected
 	cursor   int64 // next sequence that conn will send
+	hold     *hold // conn's, for events not yet sent
+	surgeEnd int64 // the log keeps all it has until cursor is here
 	guilds   []uint32
 	active   bool // READY was dispatched
 	dead     bool
@@ -72,22 +74,21 @@ func (ses *session) addLocked(e event) bool {
 
 // offer is add for traffic: it refuses while the client lags behind, so that a
 // slow reader slows the traffic down and loses nothing.
-func (ses *session) offer(e event) bool {
+// The connection that it returns has to be woken for it, if any.
+func (ses *session) offer(e event) (bool, *conn) {
 	ses.mu.Lock()
+	defer ses.mu.Unlock()
 	if !ses.active || ses.conn != nil && ses.log.next-ses.cursor >= int64(ses.backlog) {
 		ses.heldBack++
-		ses.mu.Unlock()
-		return false
+		return false, nil
 	}
-	ok, c := ses.addLocked(e), ses.conn
-	ses.mu.Unlock()
-	if c != nil {
-		c.wakeUp()
-	}
-	return ok
+	return ses.addLocked(e), ses.conn
 }
 
 func (ses *session) trimLocked() {
+	if ses.cursor < ses.surgeEnd {
+		return // many more than are kept otherwise, and a RESUME must find them all
+	}
 	unsent := ses.log.next
 	if ses.conn != nil {
 		unsent = ses.cursor
@@ -96,20 +97,28 @@ func (ses *session) trimLocked() {
 }
 
 // take copies the next unsent events of c's session into dst[:0]. A connection
-// that no longer owns the session gets none.
-func (ses *session) take(c *conn, dst []event) []event {
+// that no longer owns the session gets none. Events that c is to hold end the
+// copying; the hold is returned once all before them were taken.
+func (ses *session) take(c *conn, dst []event) ([]event, *hold) {
 	ses.mu.Lock()
 	defer ses.mu.Unlock()
 	dst = dst[:0]
 	if ses.conn != c || ses.dead {
-		return dst
+		return dst, nil
 	}
-	for ses.cursor < ses.log.next && len(dst) < cap(dst) {
+	upTo := ses.log.next
+	if ses.hold != nil {
+		upTo = ses.hold.first
+	}
+	for ses.cursor < upTo && len(dst) < cap(dst) {
 		dst = append(dst, ses.log.at(ses.cursor))
 		ses.cursor++
 	}
 	ses.trimLocked()
-	return dst
+	if len(dst) == 0 {
+		return dst, ses.hold
+	}
+	return dst, nil
 }
 
 // detach ends c's ownership. The session then lives for Server.life, and its
@@ -121,6 +130,7 @@ func (ses *session) detach(c *conn) {
 		return
 	}
 	ses.conn = nil
+	ses.unholdLocked()
 	ses.lost = time.Now()
 	ses.detached++
 	generation := ses.detached
@@ -229,6 +239,7 @@ func (s *Server) endSession(ses *session, why string) {
 	ses.mu.Lock()
 	was := ses.dead
 	ses.dead = true
+	ses.unholdLocked()
 	ses.log = newEventLog()
 	ses.mu.Unlock()
 	if !was {

@@ -1,18 +1,31 @@
 package gatewaysim
 
-import "sort"
+import (
+	"math/rand/v2"
+	"sort"
+)
 
 // targets is where traffic may go. Immutable; found anew when a session or a
 // guild comes or goes.
 type targets struct {
 	list   []target
 	groups map[int]map[int][]*session // by shard count, then shard
+	apart  bool                       // no two sessions own the same guild
 }
 
 type target struct {
 	ses    *session
 	guilds []uint32 // available ones
 	mix    *mixTable
+}
+
+// draw makes one event for the session.
+func (p *target) draw(rnd *rand.Rand, at int64) event {
+	e := event{kind: p.mix.draw(rnd.Uint64()), seed: rnd.Uint64(), at: at, flags: background}
+	if !kinds[e.kind].direct {
+		e.guild = p.guilds[rnd.IntN(len(p.guilds))]
+	}
+	return e
 }
 
 // retarget makes traffic look for its targets before its next burst.
@@ -45,6 +58,12 @@ func (s *Server) findTargets() *targets {
 			tg.groups[ses.shards] = map[int][]*session{}
 		}
 		tg.groups[ses.shards][ses.shardID] = append(tg.groups[ses.shards][ses.shardID], ses)
+	}
+	tg.apart = len(tg.groups) <= 1
+	for _, group := range tg.groups {
+		for _, twins := range group {
+			tg.apart = tg.apart && len(twins) == 1
+		}
 	}
 	// By shard, not in the order of a map: the same seed draws the same shards.
 	sort.Slice(tg.list, func(i, j int) bool {

@@ -45,18 +45,26 @@ func compile(text string) template {
 	return t
 }
 
+func newRendering(w *world, e *event) rendering {
+	return rendering{w: w, e: e, g: w.guildID(e.guild), u: mix(e.seed, 7) % 500}
+}
+
 // appendData renders d.
 func appendData(dst []byte, w *world, e *event) []byte {
-	r := rendering{w: w, e: e, g: w.guildID(e.guild), u: mix(e.seed, 7) % 500}
-	switch e.kind {
+	r := newRendering(w, e)
+	return r.data(dst)
+}
+
+func (r *rendering) data(dst []byte) []byte {
+	switch r.e.kind {
 	case kindRaw:
-		return append(dst, e.raw.d...)
+		return append(dst, r.e.raw.d...)
 	case kindGuildCreate, kindGuildRefresh:
-		return appendGuild(dst, &r, 0)
+		return appendGuild(dst, r, 0)
 	case kindGuildGiant:
-		return appendGuild(dst, &r, int(e.seed))
+		return appendGuild(dst, r, int(r.e.seed))
 	}
-	return kinds[e.kind].text.append(dst, &r)
+	return kinds[r.e.kind].text.append(dst, r)
 }
 
 func (t template) append(dst []byte, r *rendering) []byte {
@@ -118,7 +126,7 @@ var fields = map[string]field{
 		}
 		return append(b, ']')
 	},
-	"guildroles": func(b []byte, r *rendering) []byte { return appendRoles(b, r) },
+	"guildroles": func(b []byte, r *rendering) []byte { return appendRoles(b, r, r.roles()) },
 	"guildname":  func(b []byte, r *rendering) []byte { return num(append(b, "Pasture "...), uint64(r.e.guild)) },
 	"topic":      func(b []byte, r *rendering) []byte { return text(b, r.e.seed>>8, 2) },
 	"short":      func(b []byte, r *rendering) []byte { return text(b, r.e.seed>>16, 1) },

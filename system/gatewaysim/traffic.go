@@ -21,12 +21,19 @@ type traffic struct {
 	left    int64       // run's; -1: no end
 	debt    float64     // run's: events due
 	targets *targets    // run's
+	stirred []*conn     // run's: have something to write since the last wake
 	stale   atomic.Bool // targets must be found anew
 }
 
 const (
-	trafficTick  = 5 * time.Millisecond // between two bursts at high rates
-	trafficBurst = 100 * time.Millisecond
+	// trafficTick is the time between two bursts. Discord does not send in bursts
+	// of fifty, so it is fine up to fineRate; above, every wake-up should find a
+	// few events for each connection.
+	trafficTick   = 5 * time.Millisecond
+	fineTick      = time.Millisecond
+	fineRate      = 20_000
+	trafficBurst  = 100 * time.Millisecond // what a late timer makes up for
+	trafficStride = 256                    // events after which writers are woken within a burst
 )
 
 func newTraffic(s *Server) *traffic {
@@ -68,7 +75,11 @@ func (t *traffic) run(ctx context.Context) {
 		rate := t.currentRate()
 		var due <-chan time.Time // never, at rate 0
 		if rate > 0 {
-			wait := max(trafficTick, time.Duration((1-t.debt)/rate*float64(time.Second)))
+			tick := fineTick
+			if rate > fineRate {
+				tick = trafficTick
+			}
+			wait := max(tick, time.Duration((1-t.debt)/rate*float64(time.Second)))
 			timer.Reset(wait)
 			due = timer.C
 		}
@@ -94,6 +105,7 @@ func (t *traffic) run(ctx context.Context) {
 
 // burst makes the events that are due and says whether all are made.
 func (t *traffic) burst(at int64) bool {
+	defer t.wake()
 	if t.stale.Swap(false) {
 		t.targets = t.srv.findTargets()
 	}
@@ -113,7 +125,9 @@ func (t *traffic) burst(at int64) bool {
 			continue
 		}
 		misses = 0
-		t.made.Add(1)
+		if t.made.Add(1)%trafficStride == 0 {
+			t.wake()
+		}
 		if t.left > 0 {
 			if t.left--; t.left == 0 {
 				return true
@@ -126,25 +140,44 @@ func (t *traffic) burst(at int64) bool {
 // one makes one event for a session drawn by lot, and for every other session
 // that owns the same guild. It says whether the first took it.
 func (t *traffic) one(tg *targets, at int64) bool {
-	p := tg.list[t.rnd.IntN(len(tg.list))]
-	k := p.mix.draw(t.rnd.Uint64())
-	e := event{kind: k, seed: t.rnd.Uint64(), at: at, flags: background}
-	shard := 0
-	if !kinds[k].direct {
-		e.guild = p.guilds[t.rnd.IntN(len(p.guilds))]
-	}
-	if !p.ses.offer(e) {
+	p := &tg.list[t.rnd.IntN(len(tg.list))]
+	e := p.draw(t.rnd, at)
+	if !t.offer(p.ses, e) {
 		return false
 	}
+	if tg.apart {
+		return true
+	}
+	direct, shard := kinds[e.kind].direct, 0
 	for n, group := range tg.groups {
-		if !kinds[k].direct {
+		if !direct {
 			shard = shardOf(t.srv.world.guildID(e.guild), n)
 		}
 		for _, ses := range group[shard] {
-			if ses != p.ses && k.allowed(ses.intents) {
-				ses.offer(e)
+			if ses != p.ses && e.kind.allowed(ses.intents) {
+				t.offer(ses, e)
 			}
 		}
 	}
 	return true
+}
+
+// offer gives e to ses. The connection is woken at the end of the burst, so that
+// it writes all that the burst has for it at once.
+func (t *traffic) offer(ses *session, e event) bool {
+	ok, c := ses.offer(e)
+	if c != nil && !c.stirred {
+		c.stirred = true
+		t.stirred = append(t.stirred, c)
+	}
+	return ok
+}
+
+func (t *traffic) wake() {
+	for i, c := range t.stirred {
+		c.stirred = false
+		c.wakeUp()
+		t.stirred[i] = nil
+	}
+	t.stirred = t.stirred[:0]
 }

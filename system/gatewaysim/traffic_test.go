@@ -1,6 +1,7 @@
 package gatewaysim
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"math"
@@ -41,6 +42,24 @@ func TestTrafficKeepsItsRateWithAnyIntents(t *testing.T) {
 			})
 		})
 	}
+}
+
+func TestTrafficIsPacedByTheMillisecond(t *testing.T) {
+	bubble(t, Options{Guilds: 3, Rate: 10_000}, func(t *testing.T, s *Server, open func() *client) {
+		c := open()
+		c.identify(intentsKnown, 0, 1)
+		c.ready()
+		c.drop()                                   // events go on into the replay buffer
+		elapse(time.Second + 500*time.Microsecond) // between two steps
+		for range 100 {
+			before := s.Counts().TrafficMade
+			elapse(time.Millisecond)
+			synctest.Wait()
+			if n := s.Counts().TrafficMade - before; n < 8 || n > 12 {
+				t.Fatalf("%d events in a millisecond, want 10", n)
+			}
+		}
+	})
 }
 
 func TestTrafficHasTheRealisticMix(t *testing.T) {
@@ -166,6 +185,28 @@ func TestGuildsLoadOverTheirSpread(t *testing.T) {
 			t.Errorf("loading took %v, want about 10 s", took)
 		}
 	})
+}
+
+func TestGuildSizesLieBetweenTheirBounds(t *testing.T) {
+	bounds := [2]int{5_000, 60_000}
+	w, again := newWorld(7, 300), newWorld(7, 300)
+	w.guildBytes, again.guildBytes = bounds, bounds
+	for _, flags := range []eventFlags{0, presences} {
+		large := 0
+		for g := range uint32(300) {
+			e := event{kind: kindGuildCreate, guild: g, seed: mix(7, uint64(g)), flags: flags}
+			d := appendData(nil, w, &e)
+			if len(d) < bounds[0]-500 || len(d) > bounds[1]+500 || !json.Valid(d) || !bytes.Equal(d, appendData(nil, again, &e)) {
+				t.Fatalf("guild %d has %d bytes: %.80s", g, len(d), d)
+			}
+			if len(d) > (bounds[0]+bounds[1])/2 {
+				large++
+			}
+		}
+		if large < 120 || large > 180 {
+			t.Errorf("%d of 300 guilds are larger than the mean, want half", large)
+		}
+	}
 }
 
 func TestAThousandSessionsFitInOneServer(t *testing.T) {

@@ -9,7 +9,8 @@ import (
 // from i and the seed, so nothing is stored per guild but what changed.
 // Safe for concurrent use.
 type world struct {
-	seed uint64
+	seed       uint64
+	guildBytes [2]int // Options.GuildBytes
 
 	mu     sync.RWMutex
 	n      int              // guilds that ever existed: indexes 0..n-1

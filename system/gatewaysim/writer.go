@@ -27,7 +27,7 @@ const (
 func (c *conn) writeLoop() {
 	defer c.drop()
 	out := newEncoder(c)
-	defer out.release()
+	defer out.rest()
 	events := make([]event, 0, batchEvents)
 	var ctl []outFrame
 	for {
@@ -37,42 +37,54 @@ func (c *conn) writeLoop() {
 			return
 		}
 		for {
-			var end *closing
-			var ses *session
-			ctl, ses, end = c.takeWork(ctl)
-			if ses != nil && end == nil {
-				events = ses.take(c, events)
-			} else {
-				events = events[:0]
+			w := c.takeWork(ctl)
+			ctl, events = w.ctl, events[:0]
+			out.begin(w.split)
+			var held *hold
+			if w.session != nil && w.closing == nil {
+				events, held = w.session.take(c, events)
 			}
-			if len(ctl) == 0 && len(events) == 0 && end == nil {
+			if len(ctl) == 0 && len(events) == 0 && w.closing == nil && held == nil {
 				break
 			}
-			if !c.writeBatch(out, ctl, events) {
+			if !c.writeBatch(out, w, events) {
 				return
 			}
-			if end != nil {
-				c.finish(out, end)
+			if w.closing != nil {
+				c.finish(out, w.closing)
+				return
+			}
+			if held != nil && (!out.flush() || !c.writeHeld(out, held)) {
 				return
 			}
 		}
 		if !out.flush() {
 			return
 		}
+		out.rest()
 	}
 }
 
-func (c *conn) takeWork(spent []outFrame) ([]outFrame, *session, *closing) {
+// work is what the writer finds to do, and how.
+type work struct {
+	ctl     []outFrame
+	session *session
+	closing *closing
+	split   SplitFault
+}
+
+// takeWork empties the queue of control frames; spent becomes the new one.
+func (c *conn) takeWork(spent []outFrame) work {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	clear(spent)
-	ctl := c.ctl
+	w := work{c.ctl, c.session, c.closing, c.split}
 	c.ctl = spent[:0]
-	return ctl, c.session, c.closing
+	return w
 }
 
-func (c *conn) writeBatch(out *encoder, ctl []outFrame, events []event) bool {
-	for _, f := range ctl {
+func (c *conn) writeBatch(out *encoder, w work, events []event) bool {
+	for _, f := range w.ctl {
 		if f.whole {
 			out.frame(f.op, true, f.payload)
 		} else {
@@ -87,6 +99,9 @@ func (c *conn) writeBatch(out *encoder, ctl []outFrame, events []event) bool {
 			continue
 		}
 		out.event(&events[i])
+		if c.srv.opts.Stamp {
+			out.stamp(w.session.shardID, events[i].seq)
+		}
 		if !out.flushFull() {
 			return false
 		}

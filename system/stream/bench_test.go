@@ -149,3 +149,40 @@ func BenchmarkParseAck(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkRing: one event into the window, onto the wire and out again, with half the window in flight.
+func BenchmarkRing(b *testing.B) {
+	r := newRing(4096)
+	it := &item{kind: messageCreate, session: "0123456789abcdef0123456789abcdef", body: newBuffer(1)}
+	flying := make([]uint64, 0, 2048)
+	for range cap(flying) {
+		r.push(it, 0)
+		token, _, _ := r.send(0)
+		flying = append(flying, token)
+	}
+	b.ReportAllocs()
+	i := 0
+	for b.Loop() {
+		if _, ok := r.ack(flying[i], uint64(i)+1); !ok {
+			b.Fatal("an acknowledgement found nothing")
+		}
+		r.push(it, 0)
+		flying[i], _, _ = r.send(0)
+		i = (i + 1) % len(flying)
+	}
+}
+
+// What happens to each event must not allocate in the window; the rest of the way is nats.go's.
+func TestRing_does_not_allocate(t *testing.T) {
+	r := newRing(64)
+	it := &item{kind: messageCreate, session: "session", body: newBuffer(1)}
+	if got := testing.AllocsPerRun(1000, func() {
+		r.push(it, 0)
+		token, _, _ := r.send(0)
+		if _, ok := r.ack(token, 1); !ok {
+			t.Fatal("an acknowledgement found nothing")
+		}
+	}); got != 0 {
+		t.Errorf("got %v allocations for each event, want 0", got)
+	}
+}

@@ -6,6 +6,7 @@ LINT_VERSION := 2.15.0
 FUZZTIME     ?= 1m
 AUDITTIME    ?= 60s
 BENCH        ?= .
+ROUNDS       ?= 5
 VERSION      ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 COMMIT       ?= $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
 DATE         ?= $(shell git log -1 --format=%cI 2>/dev/null || echo unknown)
@@ -15,10 +16,10 @@ TOOLS        := $(CURDIR)/.bin
 .DEFAULT_GOAL := help
 SHELL         := /bin/bash
 .SHELLFLAGS   := -eu -o pipefail -c
-.PHONY: help test check lint tools audit demo build fuzz fuzz-smoke bench cover clean
+.PHONY: help test check lint tools audit demo build fuzz fuzz-smoke bench bench-report cover clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 test: tools check ## install what is missing, then check, all tests with the race detector, and a short fuzz run
 	@if [ "$$($(GO) env CGO_ENABLED)" = 1 ]; then race=-race; else race=; \
@@ -76,8 +77,12 @@ grep -rnoE '^func Fuzz[A-Za-z0-9_]+' --include='*_test.go' $(SOURCES) | while IF
 done
 endef
 
-bench: ## benchmarks (BENCH=regexp)
+bench: ## Go benchmarks of single functions (BENCH=regexp)
 	$(GO) test -run='^$$' -bench='$(BENCH)' -benchmem ./...
+
+bench-report: ## drover bench, all of it, into docs/benchmarks (ROUNDS=5; about 30 minutes on a quiet machine)
+	$(GO) build -ldflags "-X main.version=$(VERSION) -X main.commit=$(COMMIT) -X main.date=$(DATE)" -o bin/drover ./cmd/drover
+	bin/drover bench --rounds $(ROUNDS) --markdown docs/benchmarks/report.md --plots docs/benchmarks
 
 cover: ## coverage of all packages, as coverage.html
 	$(GO) test -coverpkg=./... -coverprofile=coverage.out ./...

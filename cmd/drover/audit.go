@@ -232,7 +232,7 @@ func (a *auditing) prepare() error {
 	if err != nil {
 		return fmt.Errorf("where this program is: %w", err)
 	}
-	a.Drover, a.Broker = program, []string{program, auditNATS}
+	a.Drover, a.Broker = program, []string{program, natsChild}
 	if !a.seeded {
 		a.Seed = rand.Uint64N(1_000_000)
 	}

@@ -41,8 +41,8 @@ func TestAudit_help_teaches(t *testing.T) {
 
 func TestAudit_nats_is_not_for_people(t *testing.T) {
 	var out, errs bytes.Buffer
-	if execute(t.Context(), []string{"--help"}, &out, &errs); strings.Contains(out.String(), auditNATS) {
-		t.Errorf("the help shows %s, which is for drover audit alone", auditNATS)
+	if execute(t.Context(), []string{"--help"}, &out, &errs); strings.Contains(out.String(), natsChild) {
+		t.Errorf("the help shows %s, which is for drover audit alone", natsChild)
 	}
 	if !strings.Contains(out.String(), "  audit ") {
 		t.Errorf("the help does not show audit:\n%s", out.String())

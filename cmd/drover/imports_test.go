@@ -56,16 +56,28 @@ var rules = []rule{
 		either(not(ours), is("drover/messages")),
 	},
 	{
-		"audit imports only messages, system/gatewaysim and system/stream of ours",
-		is("drover/system/audit"), either(not(ours), is("drover/messages", "drover/system/gatewaysim", "drover/system/stream")),
+		"audit imports only messages, system/gatewaysim, system/process and system/stream of ours",
+		is("drover/system/audit"), either(not(ours), is("drover/messages", "drover/system/gatewaysim", "drover/system/process", "drover/system/stream")),
 	},
 	{
 		"audit is imported by cmd/drover only",
 		not(is("drover/cmd/drover")), not(is("drover/system/audit")),
 	},
 	{
-		"system/gatewaysim is imported by cmd/drover and tests only",
-		not(is("drover/cmd/drover", "drover/system/audit", "drover/system/bench")), not(is("drover/system/gatewaysim")),
+		"bench imports only messages and system/process of ours",
+		is("drover/system/bench"), either(not(ours), is("drover/messages", "drover/system/process")),
+	},
+	{
+		"bench is imported by cmd/drover only",
+		not(is("drover/cmd/drover")), not(is("drover/system/bench")),
+	},
+	{
+		"process is imported by audit and bench only",
+		not(is("drover/system/audit", "drover/system/bench")), not(is("drover/system/process")),
+	},
+	{
+		"system/gatewaysim is imported by cmd/drover, system/audit and tests only",
+		not(is("drover/cmd/drover", "drover/system/audit")), not(is("drover/system/gatewaysim")),
 	},
 	{
 		"actors is imported by system only",
@@ -84,12 +96,12 @@ var rules = []rule{
 		not(within("github.com/gobwas/ws", "github.com/coder/websocket", "github.com/gorilla/websocket")),
 	},
 	{
-		"discordgo is for system/gateway",
+		"discordgo is for system/gateway, and for the bot of system/bench",
 		not(is("drover/system/gateway", "drover/system/bench")), not(within("github.com/bwmarrin/discordgo")),
 	},
 	{
-		"NATS is for system/stream and system/cluster",
-		not(is("drover/system/stream", "drover/system/cluster")), not(within("github.com/nats-io")),
+		"NATS is for system/stream, system/cluster and system/bench",
+		not(is("drover/system/stream", "drover/system/cluster", "drover/system/bench")), not(within("github.com/nats-io")),
 	},
 	{
 		"bbolt is for system/stream",
@@ -192,6 +204,9 @@ func TestImports_rules_have_teeth(t *testing.T) {
 		{"drover/system/web", "drover/system/stream"},
 		{"drover/system/audit", "drover/system"},
 		{"drover/system", "drover/system/audit"},
+		{"drover/system/bench", "drover/system/stream"},
+		{"drover/system", "drover/system/bench"},
+		{"drover/system/stream", "drover/system/process"},
 		{"drover/system", "drover/system/gatewaysim"},
 		{"drover/cmd/drover", "drover/actors"},
 		{"drover/system", "drover/cmd/drover"},

@@ -38,7 +38,7 @@ configuration again; log level and event filter take effect without a restart.`,
 			if err := cfg.RequireToken(); err != nil {
 				return err
 			}
-			return runNode(cmd.Context(), cfg, report)
+			return runNode(cmd.Context(), cfg, report, nil)
 		},
 	}
 	sources.add(cmd)
@@ -46,8 +46,8 @@ configuration again; log level and event filter take effect without a restart.`,
 }
 
 // runNode runs a node until ctx ends, with its log on standard error and its configuration reloaded
-// on SIGHUP or when the file changes.
-func runNode(ctx context.Context, cfg config.Config, report config.Report) error {
+// on SIGHUP or when the file changes. acked is system.Options.Acked.
+func runNode(ctx context.Context, cfg config.Config, report config.Report, acked func(shardID int, seq int64)) error {
 	hup := make(chan os.Signal, 1) // from here on a SIGHUP is a wish and no end
 	signal.Notify(hup, syscall.SIGHUP)
 	defer signal.Stop(hup)
@@ -56,11 +56,9 @@ func runNode(ctx context.Context, cfg config.Config, report config.Report) error
 	for _, w := range report.Warnings {
 		log.Warn("configuration", "what", w)
 	}
-	if _, err := memlimit.Set(memlimit.WithRatio(0.75)); err != nil {
-		log.Debug("no memory limit known", "err", err)
-	}
+	defer keepMemory(log, memlimit.FromCgroup)()
 	node, err := system.New(cfg, system.Options{
-		Version: Version(), Log: log, Level: level,
+		Version: Version(), Log: log, Level: level, Acked: acked,
 		Ready: func(addr string) { log.Info("listening", "http", addr, "node", cfg.Cluster.Node) },
 	})
 	if err != nil {

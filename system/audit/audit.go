@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"drover/system/gatewaysim"
+	"drover/system/process"
 )
 
 // Options say what is audited and how. Check tells what is wrong with them.
@@ -61,7 +62,7 @@ func (o *Options) Check() error {
 		return fmt.Errorf("%v for the random mix: choose 1s to 24h", o.For)
 	case o.Lasts < 0 || o.Lasts > time.Hour:
 		return fmt.Errorf("%v for a fault: choose up to 1h", o.Lasts)
-	case freeze == 0:
+	case process.Freeze == 0:
 		return errors.New("this system cannot stop and continue processes: run the audit on Linux, macOS or BSD")
 	case o.Drover == "" || len(o.Broker) == 0 && o.NATS == "" || o.Dir == "":
 		return errors.New("audit: a program, a broker and a directory are needed")

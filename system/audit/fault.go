@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"drover/system/gatewaysim"
+	"drover/system/process"
 )
 
 // fault is one thing that goes wrong: it is armed, strikes, lasts, is lifted, and drover recovers.
@@ -72,7 +73,7 @@ func (r *run) flow(ctx context.Context) error {
 	}
 	before, _, _ := r.recorder.counts()
 	want := before + max(min(int(r.o.Rate/4), 400), 10)
-	return until(ctx, patience, "traffic is stored", func() (bool, string) {
+	return process.Until(ctx, patience, "traffic is stored", func() (bool, string) {
 		now, _, _ := r.recorder.counts()
 		return now >= want, fmt.Sprintf("%d of %d", now, want)
 	})
@@ -87,7 +88,7 @@ func (r *run) arm(ctx context.Context, f fault) int {
 	want, got := max(f.armed, least), 0
 	// A drover that takes no notice of missing acknowledgements is not waited for.
 	enough := r.sim.Counts().TrafficMade + 2*int64(want) + int64(2*r.o.Rate)
-	_ = until(ctx, 15*time.Second, "unacknowledged events", func() (bool, string) {
+	_ = process.Until(ctx, 15*time.Second, "unacknowledged events", func() (bool, string) {
 		got = max(got, r.unacked(ctx))
 		return got >= want || r.sim.Counts().TrafficMade >= enough, ""
 	}) // what there is then is reported
@@ -121,7 +122,7 @@ func (r *run) recover(ctx context.Context) (time.Duration, error) {
 		newest[s.ShardID] = s
 	}
 	// What an outage has left in the spool is counted in.
-	err := until(ctx, patience+r.lasts, "drover recovers", func() (bool, string) {
+	err := process.Until(ctx, patience+r.lasts, "drover recovers", func() (bool, string) {
 		if ok, why := r.node.ready(ctx); !ok {
 			return false, why
 		}
@@ -144,7 +145,7 @@ func (r *run) recover(ctx context.Context) (time.Duration, error) {
 // be told from what drover lost. What does not come is judged at the end.
 func (r *run) catchUp(ctx context.Context) error {
 	sent := r.sent()
-	_ = until(ctx, 15*time.Second, "recorder", func() (bool, string) { return r.missing(sent) == 0, "" })
+	_ = process.Until(ctx, 15*time.Second, "recorder", func() (bool, string) { return r.missing(sent) == 0, "" })
 	return context.Cause(ctx)
 }
 

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"drover/system/gatewaysim"
+	"drover/system/process"
 )
 
 // The faults that plans are made of.
@@ -63,8 +64,8 @@ func (r *run) natsTerm(lasts time.Duration) fault {
 		name: "stopping nats-server", hold: acks, lasts: lasts,
 		strike: func(context.Context) error {
 			r.proxy.hold(0)
-			r.nats.proc.signal(syscall.SIGTERM)
-			_, err := r.nats.proc.await(patience)
+			r.nats.proc.Signal(syscall.SIGTERM)
+			_, err := r.nats.proc.Await(patience)
 			return err
 		},
 		lift: r.nats.start,
@@ -75,7 +76,7 @@ func (r *run) natsKill(lasts time.Duration) fault {
 	return fault{
 		name: "killing nats-server", hold: acks, lasts: lasts,
 		strike: func(context.Context) error {
-			r.nats.proc.kill()
+			r.nats.proc.Kill()
 			r.openNetwork()
 			return nil
 		},
@@ -88,11 +89,11 @@ func (r *run) natsStop(lasts time.Duration) fault {
 	return fault{
 		name: "freezing nats-server", hold: acks, lasts: lasts,
 		strike: func(context.Context) error {
-			r.nats.proc.signal(freeze)
+			r.nats.proc.Signal(process.Freeze)
 			r.proxy.hold(0)
 			return nil
 		},
-		lift: func(context.Context) error { r.nats.proc.signal(thaw); return nil },
+		lift: func(context.Context) error { r.nats.proc.Signal(process.Thaw); return nil },
 	}
 }
 

@@ -13,6 +13,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"drover/system/process"
 )
 
 // node is drover as an operator runs it: a process with an environment, a spool and a data directory
@@ -22,7 +24,7 @@ type node struct {
 	env     []string
 	dir     string
 	starts  int
-	proc    *child
+	proc    *process.Process
 	http    http.Client
 
 	ending chan struct{} // closed when the end of the process of now is wanted
@@ -42,12 +44,12 @@ func (n *node) start(ctx context.Context) error {
 	n.addr, n.last = "", ""
 	n.mu.Unlock()
 	var err error
-	n.proc, err = start(command{name: "drover", args: []string{n.program, "run"}, env: n.env, dir: n.dir, log: n.log(), line: n.read})
+	n.proc, err = process.Start(process.Command{Name: "drover", Args: []string{n.program, "run"}, Env: n.env, Dir: n.dir, Log: n.log(), Line: n.read})
 	if err != nil {
 		return err
 	}
-	return until(ctx, 30*time.Second, "drover listens", func() (bool, string) {
-		if !n.proc.running() {
+	return process.Until(ctx, 30*time.Second, "drover listens", func() (bool, string) {
+		if !n.proc.Running() {
 			return false, n.obituary()
 		}
 		return n.url() != "", "see " + n.log()
@@ -93,7 +95,7 @@ func (n *node) url() string {
 func (n *node) obituary() string {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	return fmt.Sprintf("drover ended by itself (%v) %s; see %s", n.proc.cmd.ProcessState, n.last, n.log())
+	return fmt.Sprintf("drover ended by itself (%v) %s; see %s", n.proc.State(), n.last, n.log())
 }
 
 // words is drover's last sentence for people.
@@ -108,7 +110,7 @@ func (n *node) get(ctx context.Context, path string) (int, []byte) {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, n.url()+path, nil)
-	if err != nil || !n.proc.running() {
+	if err != nil || !n.proc.Running() {
 		return 0, nil
 	}
 	res, err := n.http.Do(req)

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"drover/system/gatewaysim"
+	"drover/system/process"
 )
 
 // run is one plan at work. One goroutine uses it.
@@ -51,7 +52,7 @@ func (r *run) start(ctx context.Context) error {
 	if err := r.sim.Start("127.0.0.1:0"); err != nil {
 		return fmt.Errorf("audit: simulator: %w", err)
 	}
-	addr, err := freeAddr()
+	addr, err := process.FreeAddr()
 	if err != nil {
 		return err
 	}
@@ -81,7 +82,7 @@ func (r *run) start(ctx context.Context) error {
 	if err := r.startNode(ctx); err != nil {
 		return err
 	}
-	if err := until(ctx, patience, "drover is ready", func() (bool, string) { return r.node.ready(ctx) }); err != nil {
+	if err := process.Until(ctx, patience, "drover is ready", func() (bool, string) { return r.node.ready(ctx) }); err != nil {
 		return err
 	}
 	if err := r.warmUp(ctx); err != nil {
@@ -96,7 +97,7 @@ func (r *run) start(ctx context.Context) error {
 // warmUp waits until the guilds are loaded and stored, and every session has its first checkpoint: a fault in the first second
 // of a bot's life is a plan's own business, and no plan's accident.
 func (r *run) warmUp(ctx context.Context) error {
-	return until(ctx, patience, "the first guilds are stored", func() (bool, string) {
+	return process.Until(ctx, patience, "the first guilds are stored", func() (bool, string) {
 		sent := r.sent()
 		missing, saved := r.missing(sent), int(r.node.metric(ctx, "gateway_checkpoints_total"))
 		return len(sent) > 0 && missing == 0 && r.unacked(ctx) == 0 && saved >= r.o.Shards, fmt.Sprintf("%d of %d are missing, %d checkpoints", missing, len(sent), saved)
@@ -139,10 +140,10 @@ func (r *run) spool() string { return filepath.Join(r.dir, "spool") }
 func (r *run) end() {
 	r.strict = false
 	if r.node != nil {
-		r.node.proc.kill()
+		r.node.proc.Kill()
 	}
 	if r.nats != nil {
-		r.nats.proc.kill()
+		r.nats.proc.Kill()
 	}
 	if r.recorder != nil {
 		r.recorder.close()
@@ -184,7 +185,7 @@ func (r *run) script(ctx context.Context) {
 		r.say("traffic until %s events were made", grouped(r.o.Events))
 		r.sim.SetRate(r.o.Rate)
 		most := patience + time.Duration(float64(r.o.Events)/r.o.Rate*float64(time.Second))*2
-		err = until(inside, most, "traffic", func() (bool, string) {
+		err = process.Until(inside, most, "traffic", func() (bool, string) {
 			made := r.sim.Counts().TrafficMade
 			return made >= r.o.Events, fmt.Sprintf("%d of %d events made", made, r.o.Events)
 		})
@@ -200,7 +201,7 @@ func (r *run) watch() {
 	n, proc, ending, fail := r.node, r.node.proc, r.node.ending, r.fail
 	r.strict = true
 	go func() { // ends with the process, which end kills
-		<-proc.exited
+		<-proc.Exited()
 		select {
 		case <-ending:
 		default:
@@ -223,18 +224,18 @@ func (r *run) startNode(ctx context.Context) error {
 // killNode ends drover with SIGKILL.
 func (r *run) killNode() {
 	r.node.expectEnd()
-	r.node.proc.kill()
+	r.node.proc.Kill()
 	r.result.Exits = append(r.result.Exits, "killed")
 }
 
 // stopNode asks drover to end, and wants the exit code. meanwhile is called when it has been asked; it may be nil.
 func (r *run) stopNode(want int, meanwhile func()) error {
 	r.node.expectEnd()
-	r.node.proc.signal(syscall.SIGTERM)
+	r.node.proc.Signal(syscall.SIGTERM)
 	if meanwhile != nil {
 		meanwhile()
 	}
-	code, err := r.node.proc.await(patience)
+	code, err := r.node.proc.Await(patience)
 	if err != nil {
 		return err
 	}

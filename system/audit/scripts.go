@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"drover/system/gatewaysim"
+	"drover/system/process"
 )
 
 // The scripts of plans that are more than a list of faults.
@@ -59,7 +60,7 @@ func unknownOld(ctx context.Context, r *run) error {
 
 // down takes NATS away and lets drover fill its spool.
 func (r *run) down(ctx context.Context) error {
-	r.nats.proc.kill()
+	r.nats.proc.Kill()
 	r.openNetwork()
 	if err := r.last(ctx, r.lasts); err != nil {
 		return err
@@ -143,7 +144,7 @@ func spoolFull(ctx context.Context, r *run) error {
 	}
 	f := fault{name: "taking NATS away until the spool is full", lift: r.nats.start}
 	f.strike = func(ctx context.Context) error {
-		r.nats.proc.kill()
+		r.nats.proc.Kill()
 		r.openNetwork()
 		each := 4 << 20 / len(data) / r.o.Shards // 4 MiB over all shards: more than any spool here takes
 		// What may not be dropped has to be in before one shard can fill the spool, or the readers of others stop too early.
@@ -166,7 +167,7 @@ func spoolFull(ctx context.Context, r *run) error {
 
 // awaitRead waits until drover has read everything that was sent.
 func (r *run) awaitRead(ctx context.Context) error {
-	return until(ctx, patience, "everything is read", func() (bool, string) {
+	return process.Until(ctx, patience, "everything is read", func() (bool, string) {
 		newest := map[string]int64{}
 		for _, s := range r.sim.State().Sessions {
 			newest[short(s.ID)] = s.Seq

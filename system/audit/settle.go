@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"time"
+
+	"drover/system/process"
 )
 
 // settle makes everything whole, ends the traffic, and waits until nothing more can come: everything
@@ -28,7 +30,7 @@ func (r *run) settle(ctx context.Context) {
 	for shard := range r.o.Shards {
 		downs[shard] = r.recorder.downsOf(shard)
 	}
-	if r.node.proc.running() {
+	if r.node.proc.Running() {
 		if err := r.stopNode(0, nil); err != nil {
 			r.complain("%v", err)
 		}
@@ -37,7 +39,7 @@ func (r *run) settle(ctx context.Context) {
 		return // it ended with drover
 	}
 	// The last that a shard says is shard.down: behind it there is nothing.
-	_ = until(ctx, 10*time.Second, "shard.down", func() (bool, string) {
+	_ = process.Until(ctx, 10*time.Second, "shard.down", func() (bool, string) {
 		for shard, before := range downs {
 			if r.recorder.downsOf(shard) == before {
 				return false, ""
@@ -57,13 +59,13 @@ func (r *run) heal(ctx context.Context) error {
 		r.proxy.hold(0)
 	}
 	if r.nats != nil {
-		if r.nats.proc.running() {
-			r.nats.proc.signal(thaw)
+		if r.nats.proc.Running() {
+			r.nats.proc.Signal(process.Thaw)
 		} else if err := r.nats.start(ctx); err != nil {
 			return err
 		}
 	}
-	if !r.node.proc.running() {
+	if !r.node.proc.Running() {
 		return r.startNode(ctx)
 	}
 	return nil
@@ -75,8 +77,8 @@ func (r *run) await(ctx context.Context) error {
 	changed, before := time.Now(), -1
 	var next time.Time // looking through everything takes its time
 	left := 0
-	return until(ctx, patience+r.lasts, "all is stored", func() (bool, string) {
-		if !r.node.proc.running() {
+	return process.Until(ctx, patience+r.lasts, "all is stored", func() (bool, string) {
+		if !r.node.proc.Running() {
 			return true, "" // the exit code and what is missing tell
 		}
 		if time.Now().Before(next) {

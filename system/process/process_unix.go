@@ -1,16 +1,16 @@
 //go:build unix
 
-package audit
+package process
 
 import (
 	"os"
 	"syscall"
 )
 
-// Signals that freeze a process and let it go on.
+// Freeze stops a process where it stands, Thaw lets it go on. Both are 0 where the system cannot.
 const (
-	freeze = syscall.SIGSTOP
-	thaw   = syscall.SIGCONT
+	Freeze = syscall.SIGSTOP
+	Thaw   = syscall.SIGCONT
 )
 
 // killGroup ends a process and all that it started.

@@ -1,0 +1,87 @@
+package main
+
+import (
+	"math"
+	"time"
+)
+
+// thrift decides how much the process allocates between two collections, and when it gives memory back to the system.
+//
+// Go's own rule, as much again as lives, suits neither end of drover. A node that carries 100,000 events a second keeps
+// little and would collect many times a second. A node whose thousand sessions are quiet would let the garbage of minutes
+// grow to the size of all that lives, and keep what a storm of guilds has taken. So the room between two collections
+// follows from how fast it fills.
+//
+// It is a plain value: no clock and no runtime in it. The zero value is useful.
+type thrift struct {
+	at        time.Time
+	allocated uint64
+	rate      float64 // bytes a second: falls slowly, so that a pause between bursts changes nothing
+	percent   int
+
+	quiet      int       // steps in a row in which little was allocated
+	kept       uint64    // held, after memory was given back last
+	releasedAt time.Time // zero: not yet
+}
+
+// usage is what the runtime says of itself, in bytes.
+type usage struct {
+	allocated uint64 // since the start
+	live      uint64 // what the collector marks: the live heap, stacks and globals
+	held      uint64 // from the system and not given back
+}
+
+const (
+	thriftTick = time.Second
+
+	// A collection costs about 1 ms of CPU for each MB that lives. Every 2 s, or every second for 10 MB, is 1 % of a CPU.
+	collectEvery = 2 * time.Second
+	livePerSec   = 10 << 20
+
+	leastRoom = 8 << 20  // bytes; less saves nothing that is worth a collection
+	mostRoom  = 64 << 20 // bytes; more makes collections no cheaper that anybody would notice. From here on Go's own rule holds
+
+	quietRate  = 2 << 20          // bytes a second that a thousand idle sessions stay below
+	quietTicks = 3                // steps below it until memory is given back: nothing is waiting for it then
+	worthwhile = 12 << 20         // bytes more than after the last time
+	giveEvery  = 30 * time.Second // at most: what is given back costs page faults when it is needed again
+)
+
+// step takes in what is used now. percent is the new value for the runtime's GC percentage, 0: as it was. release says
+// that memory is to be given back now; the caller does that and calls released.
+func (t *thrift) step(now time.Time, u usage) (percent int, release bool) {
+	if t.at.IsZero() {
+		t.at, t.allocated = now, u.allocated
+		return 0, false
+	}
+	took := now.Sub(t.at).Seconds()
+	if took <= 0 {
+		return 0, false
+	}
+	rate := float64(u.allocated-t.allocated) / took
+	t.at, t.allocated = now, u.allocated
+	t.rate = max(rate, t.rate/2)
+	if t.quiet++; rate > quietRate {
+		t.quiet = 0
+	}
+	if next := gcPercent(t.rate, u.live); changes(t.percent, next) {
+		t.percent, percent = next, next
+	}
+	release = t.quiet >= quietTicks && u.held > t.kept+worthwhile && (t.releasedAt.IsZero() || now.Sub(t.releasedAt) >= giveEvery)
+	return percent, release
+}
+
+// released notes that memory was given back.
+func (t *thrift) released(u usage) { t.releasedAt, t.kept, t.allocated = t.at, u.held, u.allocated }
+
+// gcPercent is the room between two collections, in percent of what lives.
+func gcPercent(rate float64, live uint64) int {
+	every := max(collectEvery.Seconds(), float64(live)/livePerSec)
+	room := min(max(rate*every, leastRoom), max(mostRoom, float64(live)))
+	return int(math.Ceil(room * 100 / max(float64(live), 1<<20)))
+}
+
+// changes reports whether a new value is worth setting: that stops the world for a moment.
+func changes(from, to int) bool {
+	return from == 0 || to > from+from/8 || to < from-from/8
+}

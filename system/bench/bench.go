@@ -1,0 +1,141 @@
+package bench
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// run is a benchmark at work. One goroutine uses it.
+type run struct {
+	o       Options
+	streams []jetstream.StreamConfig // as drover makes them
+	payload float64                  // bytes of a stored event
+}
+
+// row is something to measure.
+type row struct {
+	name string
+	do   func(ctx context.Context, dir string) (values, error)
+}
+
+// Run measures and returns what came of it. The error says what did not run; a figure that is not good enough is none.
+func Run(ctx context.Context, o Options) (*Report, error) {
+	if err := o.Check(); err != nil {
+		return nil, err
+	}
+	r := &run{o: o}
+	began := time.Now()
+	var rounds []round
+	for i := range o.Rounds {
+		got, err := r.round(ctx, i)
+		if err != nil {
+			return nil, err
+		}
+		rounds = append(rounds, got)
+	}
+	return r.report(rounds, began), nil
+}
+
+// round measures every row once.
+func (r *run) round(ctx context.Context, i int) (round, error) {
+	out := round{}
+	for _, group := range Groups() {
+		if !slices.Contains(r.o.Only, group) {
+			continue
+		}
+		list := r.rows(group)
+		if i%2 == 1 { // a machine that slows down shall not always strike the same rows
+			slices.Reverse(list)
+		}
+		for _, w := range list {
+			if !r.o.rows.MatchString(w.name) {
+				continue
+			}
+			v, err := w.do(ctx, filepath.Join(fmt.Sprintf("round-%d", i+1), group, strings.ReplaceAll(w.name, " ", "-")))
+			if ctx.Err() != nil {
+				return nil, context.Cause(ctx)
+			}
+			if err != nil {
+				return nil, fmt.Errorf("%s, %s: %w", group, w.name, err)
+			}
+			out[w.name] = v
+			r.o.Say(fmt.Sprintf("round %d of %d: %-24s %s", i+1, r.o.Rounds, w.name, v))
+		}
+	}
+	return out, nil
+}
+
+func (r *run) rows(group string) []row {
+	switch group {
+	case "throughput":
+		return r.throughput()
+	case "latency":
+		return r.latency()
+	case "memory":
+		return r.memory()
+	}
+	return r.sessions()
+}
+
+// String shows what is worth a glance while the benchmark runs.
+func (v values) String() string {
+	var parts []string
+	for _, m := range measures {
+		if x, ok := v[m.name]; ok && !m.quiet {
+			parts = append(parts, m.write(x))
+		}
+	}
+	return strings.Join(parts, ", ")
+}
+
+// measure says how a value is written.
+type measure struct {
+	name, text, format string
+	quiet              bool // only in the report
+}
+
+// measures are all values that rows have, in the order in which they are shown.
+var measures = []measure{
+	{name: "events_per_s", text: "events/s", format: "%.0f"},
+	{name: "cpu_us", text: "µs CPU/event", format: "%.2f"},
+	{name: "allocs", text: "allocs/event", format: "%.2f"},
+	{name: "nats_cpu_us", text: "µs CPU/event of NATS", format: "%.2f"},
+	{name: "simulator_cpu_us", text: "µs CPU/event of the simulator", format: "%.2f"},
+	{name: "wire_bytes", text: "bytes/event on the wire", format: "%.0f", quiet: true},
+	{name: "paced_cpu_us", text: "µs CPU/event paced", format: "%.2f"},
+	{name: "paced_events_per_s", text: "events/s paced", format: "%.0f"},
+	{name: "p50_ms", text: "ms p50", format: "%.2f"},
+	{name: "p99_ms", text: "ms p99", format: "%.2f"},
+	{name: "max_ms", text: "ms worst", format: "%.2f"},
+	{name: "empty_mb", text: "MB empty", format: "%.1f"},
+	{name: "above_mb", text: "MB above that", format: "%.1f"},
+	{name: "per_session_mb", text: "MB/session", format: "%.3f"},
+	{name: "per_1000_mb", text: "MB/1,000 guilds", format: "%.2f"},
+	{name: "others_percent", text: "% of the machine used by others", format: "%.0f"},
+	{name: "seconds", text: "s", format: "%.2f", quiet: true},
+}
+
+func (m measure) write(v float64) string { return m.number(v) + " " + m.text }
+
+func (m measure) number(v float64) string {
+	text := fmt.Sprintf(m.format, v)
+	if m.format == "%.0f" && !math.IsNaN(v) {
+		text = grouped(text)
+	}
+	return text
+}
+
+// grouped puts commas into a whole number.
+func grouped(text string) string {
+	for i := len(text) - 3; i > 0 && text[i-1] != '-'; i -= 3 {
+		text = text[:i] + "," + text[i:]
+	}
+	return text
+}

@@ -22,8 +22,9 @@ type keeper struct {
 	last   chan func() // capacity 1: write the last checkpoints, call it, and end
 	done   chan struct{}
 
-	first int       // index of the shard that the next round begins with
-	told  time.Time // when a failure was last logged
+	first int                 // index of the shard that the next round begins with
+	point messages.Checkpoint // of the shard that the round is at: one for each would be most of what an idle node allocates
+	told  time.Time           // when a failure was last logged
 }
 
 // keeping is what the store has of one shard, as far as the keeper knows.
@@ -99,23 +100,23 @@ func (k *keeper) round(ctx context.Context, wanted func(*keeping, *messages.Chec
 	for range k.shards {
 		s := k.shards[k.first]
 		k.first = (k.first + 1) % len(k.shards)
-		c, version, ok := k.next(s)
-		s.note(&c)
-		if ok && wanted(s, &c) && !k.save(ctx, s, c, version) {
+		version, ok := k.next(s, &k.point)
+		s.note(&k.point)
+		if ok && wanted(s, &k.point) && !k.save(ctx, s, k.point, version) {
 			return
 		}
 	}
 }
 
-// next makes a shard's checkpoint as of now. Guilds is set where the store has not got them, and version is that of the
+// next makes c a shard's checkpoint as of now. Guilds is set where the store has not got them, and version is that of the
 // set. ok is false where it must not be written: the shard has no session, or is about to begin one.
-func (k *keeper) next(s *keeping) (c messages.Checkpoint, version uint64, ok bool) {
+func (k *keeper) next(s *keeping, c *messages.Checkpoint) (version uint64, ok bool) {
 	tails := k.Window.Stored() // before the marks: what is sent after them stands behind these
 	m, about, received := s.carried.marks.Load(), s.carried.memo.Load(), s.carried.Received()
+	*c = messages.Checkpoint{ShardID: s.id, Shards: k.assign.Total, Session: m.session}
 	if m.session == "" {
-		return c, 0, false
+		return 0, false
 	}
-	c = messages.Checkpoint{ShardID: s.id, Shards: k.assign.Total, Session: m.session}
 	c.Acked, c.Stored, ok = m.point(received)
 	for stream, tail := range tails { // of a quiet shard: the next process shall not read half the stream back for it
 		if m.nothingOpen(messages.Stream(stream), received) {
@@ -124,7 +125,7 @@ func (k *keeper) next(s *keeping) (c messages.Checkpoint, version uint64, ok boo
 	}
 	guilds, version, current := s.carried.tracker.Known(m.number, c.Acked[messages.Events])
 	if !ok || !current || about == nil || about.session != m.session {
-		return c, version, false
+		return version, false
 	}
 	c.ResumeURL, c.GatewayURL, c.Fingerprint = about.url, about.base, about.fingerprint
 	c.Contact, c.Connection = about.contact, about.connection
@@ -136,7 +137,7 @@ func (k *keeper) next(s *keeping) (c messages.Checkpoint, version uint64, ok boo
 			c.Acked[stream] = s.carried.tracker.Seq()
 		}
 	}
-	return c, version, true
+	return version, true
 }
 
 func (k *keeper) save(ctx context.Context, s *keeping, c messages.Checkpoint, version uint64) bool {

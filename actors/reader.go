@@ -61,6 +61,7 @@ func (r *reader) run() {
 		payload, err := r.conn.Read()
 		if err == nil {
 			err = r.step(payload)
+			r.frame = gateway.Frame{} // it aliases the connection's buffer, which others have while nothing comes
 		}
 		if err != nil {
 			r.end(err)

@@ -194,7 +194,7 @@ func (s *System) startActors() error {
 		},
 		Dial: func(ctx context.Context, url string) (*gateway.Conn, error) {
 			return gateway.Dial(ctx, gateway.DialOptions{
-				URL: url, Compress: s.cfg.Discord.Compress, UserAgent: s.userAgent(), NetDial: s.o.NetDial, TLS: s.o.TLS,
+				URL: url, UserAgent: s.userAgent(), NetDial: s.o.NetDial, TLS: s.o.TLS,
 			})
 		},
 		Window: s.window, Permits: permits{s.permits}, Filter: s.filter, Meters: s.telemetry.Meters, Log: s.log,

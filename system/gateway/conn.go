@@ -1,12 +1,11 @@
 package gateway
 
 import (
-	"bufio"
 	"context"
 	"crypto/tls"
+	"encoding/binary"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"sync"
@@ -20,8 +19,7 @@ import (
 // ordinary, 17 MB were seen.
 const (
 	maxMessage   = 64 << 20         // bytes of one message as received; over it the connection ends
-	keepBuffer   = 1 << 20          // bytes; a larger read buffer is given back after its message
-	readBuffer   = 16 << 10         // bytes between socket and frame parser
+	keepBuffer   = 256 << 10        // bytes; a larger buffer of a message is not used again
 	growStep     = 1 << 20          // bytes; a large frame is trusted as far as it has arrived
 	writeTimeout = 5 * time.Second  // for one frame; a peer that does not read is dead
 	closeTimeout = time.Second      // for the peer's close frame, before TCP is dropped
@@ -34,10 +32,10 @@ const (
 // is final for the connection.
 type Conn struct {
 	net     net.Conn
-	in      *bufio.Reader
+	in      *intake
 	inflate Inflater // nil without transport compression
 
-	frame []byte // the message that Read returned last
+	frame []byte // the message that is read, where it does not fit into the intake's buffer; else nil
 
 	closing atomic.Bool // set by Close: data that still arrives is discarded
 	write   sync.Mutex  // one frame at a time
@@ -47,7 +45,7 @@ type Conn struct {
 // DialOptions say where to and how. The zero value of a field is its default.
 type DialOptions struct {
 	URL       string // complete, as GatewayURL makes it
-	Compress  string // zlib-stream, zstd-stream or none; as in URL
+	Compress  string // zlib-stream, zstd-stream or none; as in URL, and by default what URL says
 	UserAgent string
 	// NetDial opens the TCP connection; nil is net.Dialer. Tests pass a pipe.
 	NetDial func(ctx context.Context, network, addr string) (net.Conn, error)
@@ -58,6 +56,9 @@ type DialOptions struct {
 // Dial opens a connection and upgrades it. It returns when the upgrade is done, before HELLO. A refused
 // upgrade is an error that names the HTTP status.
 func Dial(ctx context.Context, o DialOptions) (*Conn, error) {
+	if o.Compress == "" {
+		o.Compress = compressOf(o.URL)
+	}
 	inflate, err := NewInflater(o.Compress)
 	if err != nil {
 		return nil, err
@@ -79,25 +80,38 @@ func Dial(ctx context.Context, o DialOptions) (*Conn, error) {
 		}
 		return nil, fmt.Errorf("gateway: dial: %w", err)
 	}
-	var from io.Reader = conn
+	c := &Conn{net: conn, inflate: inflate}
+	var head []byte
 	if early != nil { // HELLO came in the same packet as the upgrade
-		head, _ := early.Peek(early.Buffered())
-		from = io.MultiReader(&tail{b: append([]byte(nil), head...)}, conn)
+		head, _ = early.Peek(early.Buffered())
+	}
+	c.in = newIntake(conn, head, c.rest)
+	if early != nil {
 		ws.PutReader(early)
 	}
-	return &Conn{net: conn, in: bufio.NewReaderSize(from, readBuffer), inflate: inflate}, nil
+	return c, nil
 }
 
-// tail hands out bytes that the upgrade had read ahead.
-type tail struct{ b []byte }
+// rester is an Inflater that can do without some of its memory while nothing comes. Rest says that the last payload is
+// not needed any more.
+type rester interface{ Rest() }
 
-func (t *tail) Read(p []byte) (int, error) {
-	if len(t.b) == 0 {
-		return 0, io.EOF
+// frames are buffers of messages that are larger than an intake's.
+var frames sync.Pool // of *[]byte
+
+// rest gives back what nobody needs while the connection waits for its next message.
+func (c *Conn) rest() {
+	if len(c.frame) > 0 {
+		return // between two fragments
 	}
-	n := copy(p, t.b)
-	t.b = t.b[n:]
-	return n, nil
+	if cap(c.frame) > 0 && cap(c.frame) <= keepBuffer {
+		b := c.frame
+		frames.Put(&b)
+	}
+	c.frame = nil
+	if r, ok := c.inflate.(rester); ok {
+		r.Rest()
+	}
 }
 
 // Read returns the next whole payload, inflated: one JSON object. The bytes are valid until the next Read.
@@ -139,6 +153,7 @@ func (c *Conn) ended(err error) error {
 		c.inflate.Close()
 		c.inflate = nil
 	}
+	c.in.release()
 	return err
 }
 
@@ -155,12 +170,9 @@ func (c *Conn) message() (op ws.OpCode, _ []byte, _ error) {
 	}
 	c.frame = c.frame[:0]
 	for {
-		h, err := ws.ReadHeader(c.in)
+		h, err := c.header()
 		if err != nil {
-			if isFraming(err) {
-				return 0, nil, fmt.Errorf("gateway: frame: %w", err)
-			}
-			return 0, nil, fmt.Errorf("%w: %w", errBroken, err)
+			return 0, nil, err
 		}
 		if err := checkHeader(h, op, len(c.frame)); err != nil {
 			return 0, nil, err
@@ -171,17 +183,25 @@ func (c *Conn) message() (op ws.OpCode, _ []byte, _ error) {
 			}
 			continue
 		}
+		whole := op == 0 && h.Fin
 		if op == 0 {
 			op = h.OpCode
 		}
 		if c.closing.Load() {
-			if _, err := io.CopyN(io.Discard, c.in, h.Length); err != nil {
+			if err := c.in.discard(h.Length); err != nil {
 				return 0, nil, fmt.Errorf("%w: %w", errBroken, err)
 			}
 			if h.Fin {
 				op, c.frame = 0, c.frame[:0]
 			}
 			continue
+		}
+		if whole && h.Length <= readBuffer { // nearly every message: it needs no copy
+			message, err := c.in.take(int(h.Length))
+			if err != nil {
+				return 0, nil, fmt.Errorf("%w: %w", errBroken, err)
+			}
+			return op, message, nil
 		}
 		if err := c.fill(int(h.Length)); err != nil {
 			return 0, nil, err
@@ -192,9 +212,41 @@ func (c *Conn) message() (op ws.OpCode, _ []byte, _ error) {
 	}
 }
 
+// header reads the head of a frame (RFC 6455, section 5.2). It leaves the key of a masked one unread.
+func (c *Conn) header() (h ws.Header, _ error) {
+	b, err := c.in.peek(2)
+	if err != nil {
+		return h, fmt.Errorf("%w: %w", errBroken, err)
+	}
+	h.Fin, h.Rsv, h.OpCode = b[0]&0x80 != 0, b[0]>>4&7, ws.OpCode(b[0]&15)
+	h.Masked, h.Length = b[1]&0x80 != 0, int64(b[1]&0x7f)
+	size := 2
+	switch h.Length {
+	case 126:
+		size += 2
+	case 127:
+		size += 8
+	}
+	if b, err = c.in.take(size); err != nil {
+		return h, fmt.Errorf("%w: %w", errBroken, err)
+	}
+	switch h.Length {
+	case 126:
+		h.Length = int64(binary.BigEndian.Uint16(b[2:]))
+	case 127:
+		h.Length = int64(binary.BigEndian.Uint64(b[2:])) // below 0 where the highest bit is set, which checkHeader sees
+	}
+	return h, nil
+}
+
 // fill appends n bytes of the wire to the message. It believes the announced length only as far as
 // bytes arrive, so that a lying header costs no memory.
 func (c *Conn) fill(n int) error {
+	if c.frame == nil {
+		if b, ok := frames.Get().(*[]byte); ok {
+			c.frame = (*b)[:0]
+		}
+	}
 	for n > 0 {
 		step := min(n, growStep)
 		at := len(c.frame)
@@ -204,7 +256,7 @@ func (c *Conn) fill(n int) error {
 			c.frame = grown
 		}
 		c.frame = c.frame[:at+step]
-		if _, err := io.ReadFull(c.in, c.frame[at:]); err != nil {
+		if err := c.in.read(c.frame[at:]); err != nil {
 			return fmt.Errorf("%w: %w", errBroken, err)
 		}
 		n -= step
@@ -214,6 +266,8 @@ func (c *Conn) fill(n int) error {
 
 func checkHeader(h ws.Header, op ws.OpCode, have int) error {
 	switch {
+	case h.Length < 0:
+		return errors.New("gateway: frame: negative length")
 	case h.Rsv != 0:
 		return errors.New("gateway: frame: reserved bits set")
 	case h.Masked:
@@ -224,22 +278,17 @@ func checkHeader(h ws.Header, op ws.OpCode, have int) error {
 		return nil
 	case h.OpCode == ws.OpContinuation && op == 0, h.OpCode != ws.OpContinuation && op != 0, h.OpCode.IsReserved():
 		return fmt.Errorf("gateway: frame: unexpected opcode %d", h.OpCode)
-	case h.Length < 0 || h.Length > maxMessage || int64(have)+h.Length > maxMessage:
+	case h.Length > maxMessage || int64(have)+h.Length > maxMessage:
 		return fmt.Errorf("gateway: frame: %d bytes are over the limit of %d: %w", h.Length, maxMessage, ErrTooBig)
 	}
 	return nil
 }
 
-func isFraming(err error) bool {
-	return errors.Is(err, ws.ErrHeaderLengthMSB) || errors.Is(err, ws.ErrHeaderLengthUnexpected)
-}
-
 // control answers a ping and turns a close frame into a *CloseError. Pongs say nothing: the gateway's
 // liveness is told by its own heartbeats.
 func (c *Conn) control(h ws.Header) error {
-	var buf [ws.MaxControlFramePayloadSize]byte
-	payload := buf[:h.Length]
-	if _, err := io.ReadFull(c.in, payload); err != nil {
+	payload, err := c.in.take(int(h.Length))
+	if err != nil {
 		return fmt.Errorf("%w: %w", errBroken, err)
 	}
 	switch h.OpCode {

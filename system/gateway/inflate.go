@@ -23,15 +23,16 @@ type Inflater interface {
 // Errors of an Inflater beyond corrupt data.
 var (
 	ErrTooBig = errors.New("gateway: inflate: message is over the limit of 64 MiB compressed or 256 MiB inflated")
-	ErrWindow = errors.New("gateway: inflate: zstd window is over the limit of 8 MiB")
+	ErrWindow = errors.New("gateway: inflate: zstd window is over the limit of 1 MiB")
+	errClosed = errors.New("gateway: inflate: closed")
 )
 
 // Limits. Discord documents none; payloads of 17 MB have been seen.
 const (
 	maxCompressed = 64 << 20  // bytes of one payload on the wire
 	maxInflated   = 256 << 20 // bytes of one payload; bounds what a bomb of 64 MiB can do
-	maxWindow     = 8 << 20   // bytes of history that a zstd frame may ask for, for each connection
-	keepInflated  = 64 << 10  // bytes; larger buffers are given back after their payload
+	maxWindow     = 1 << 20   // bytes of history that a zstd frame may ask for. With 1,000 sessions each MiB is a GB
+	keepInflated  = 16 << 10  // bytes; larger buffers of split messages are given back after their payload
 )
 
 // NewInflater returns the Inflater for a value of the gateway's query parameter compress. For "none"
@@ -48,20 +49,22 @@ func NewInflater(compress string) (Inflater, error) {
 	return nil, fmt.Errorf("gateway: inflate: unknown compression %q (known: zlib-stream, zstd-stream, none)", compress)
 }
 
-// scratch is what a decoder writes one step's output to, before it is appended to the payload. It is
-// larger than the largest step (a zstd block, 128 KiB; flate's window, 32 KiB), so a step never
-// fills it, and it is always clear that nothing is left in the decoder. Shared, for one for each
-// connection would be most of its memory.
-type scratch [128<<10 + 512]byte
+// scratch is what a decoder needs for the length of one message. Shared, for one for each connection
+// would be most of its memory.
+type scratch struct {
+	// in is a block, with bytes before and behind it, so that loads of 8 bytes need no check.
+	in [inFront + maxBlock + slack]byte
+	// literals of a block; copies move 16 bytes at a time.
+	literals [maxBlock + slack]byte
+	weights  weights
+	codes    deflateCodes
+	lengths  [128]deflateEntry // of the code that describes codes
+}
+
+// inFront is more than a sequence can take beyond the begin of its bit stream before that is noticed.
+const inFront = 32
 
 var scratches = sync.Pool{New: func() any { return new(scratch) }}
-
-// input is what a decoder reads from. It has no more methods than flate and zstd need, since both
-// take short cuts with readers that they know.
-type input struct {
-	b   []byte
-	off int
-}
 
 // gather appends msg to buf; where buf is empty msg is taken as it is. The result is valid only
 // during the present call: keep copies what must outlive it.
@@ -75,18 +78,18 @@ func gather(buf, msg []byte) ([]byte, error) {
 	return append(buf, msg...), nil
 }
 
-// keep makes rest, which may alias the caller's message or buf itself, the content of buf.
-func keep(buf, rest []byte) []byte {
-	if len(rest) == 0 && cap(buf) > keepInflated {
-		return nil
+// keepAll is the content of old after gather made buf of it and a message.
+func keepAll(old, buf []byte) []byte {
+	if len(old) == 0 {
+		return append(old, buf...)
 	}
-	return append(buf[:0], rest...)
+	return buf
 }
 
-// emptied returns the output buffer for the next payload, given back if it has become large.
-func emptied(out []byte) []byte {
-	if cap(out) > keepInflated {
+// keep empties buf, and gives it back if it has become large.
+func keep(buf []byte) []byte {
+	if cap(buf) > keepInflated {
 		return nil
 	}
-	return out[:0]
+	return buf[:0]
 }

@@ -3,7 +3,6 @@ package gateway
 import (
 	"bytes"
 	"errors"
-	"fmt"
 	"io"
 	"math/rand/v2"
 	"runtime"
@@ -16,8 +15,9 @@ import (
 
 // deflater is the sending side of a transport compression: one context, flushed after each payload.
 type deflater struct {
-	out bytes.Buffer
-	w   interface {
+	head []byte // before the first message, where the writer makes none
+	out  bytes.Buffer
+	w    interface {
 		io.Writer
 		Flush() error
 		Reset(io.Writer)
@@ -43,6 +43,8 @@ func newDeflater(t testing.TB, mode string) *deflater {
 func (d *deflater) deflate(t testing.TB, payload []byte) []byte {
 	t.Helper()
 	d.out.Reset()
+	d.out.Write(d.head)
+	d.head = nil
 	if _, err := d.w.Write(payload); err != nil {
 		t.Fatal(err)
 	}
@@ -325,27 +327,32 @@ func TestInflateGivesBackTheMemoryOfAGiantPayload(t *testing.T) {
 			var buf, out int
 			switch z := z.(type) {
 			case *zlibInflater:
-				buf, out = cap(z.buf), cap(z.out)
+				buf, out = cap(z.buf), cap(z.out.b)
 			case *zstdInflater:
-				buf, out = cap(z.buf), cap(z.out)
+				buf, out = cap(z.buf), cap(z.out.b)
 			}
-			if buf > keepInflated || out > keepInflated {
-				t.Errorf("got buffers of %d and %d bytes, want at most %d", buf, out, keepInflated)
+			if buf > keepInflated || out > keepOutput {
+				t.Errorf("got buffers of %d and %d bytes, want at most %d and %d", buf, out, keepInflated, keepOutput)
 			}
 		})
 	}
 }
 
 func TestInflatersAreSmallAndHaveNoGoroutines(t *testing.T) {
-	const n = 100
+	n := 100
+	if raceDetector {
+		n = 5
+	}
 	rnd := rand.New(rand.NewPCG(3, 3))
-	for mode, want := range map[string]int{"zlib-stream": 80 << 10, "zstd-stream": 700 << 10} {
+	for mode, want := range map[string]int{"zlib-stream": 36 << 10, "zstd-stream": 160 << 10} {
 		t.Run(mode, func(t *testing.T) {
 			d := newDeflater(t, mode)
 			var messages [][]byte
 			for range 300 {
 				messages = append(messages, bytes.Clone(d.deflate(t, text(rnd, 1400))))
 			}
+			giant := bytes.Clone(d.deflate(t, text(rnd, 1<<20))) // its memory must not stay
+			messages = append(messages, giant, bytes.Clone(d.deflate(t, text(rnd, 1400))))
 			goroutines, before := runtime.NumGoroutine(), liveHeap()
 			all := make([]Inflater, n)
 			for i := range all {
@@ -353,6 +360,7 @@ func TestInflatersAreSmallAndHaveNoGoroutines(t *testing.T) {
 				for _, m := range messages {
 					inflateAll(t, all[i], m)
 				}
+				all[i].(rester).Rest()
 			}
 			got := int(liveHeap()-before) / n
 			t.Logf("%d bytes a connection", got)
@@ -389,33 +397,5 @@ func TestNewInflater(t *testing.T) {
 	}
 	if _, err := NewInflater("gzip"); err == nil || !strings.Contains(err.Error(), "zstd-stream") {
 		t.Errorf("gzip: got %v, want an error that lists what there is", err)
-	}
-}
-
-func BenchmarkInflate(b *testing.B) {
-	rnd := rand.New(rand.NewPCG(9, 9))
-	for _, mode := range modes {
-		b.Run(mode, func(b *testing.B) {
-			const n = 2000
-			d := newDeflater(b, mode)
-			var messages [][]byte
-			frame := benchFrame()
-			for i := range n {
-				p := bytes.Replace(frame, []byte("123456"), fmt.Appendf(nil, "%d", 100000+i), 1)
-				p = bytes.Replace(p, []byte("Lorem ipsum"), text(rnd, 100)[6:90], 1)
-				messages = append(messages, bytes.Clone(d.deflate(b, p)))
-			}
-			b.SetBytes(int64(len(frame)))
-			b.ReportAllocs()
-			var z Inflater
-			for i := 0; b.Loop(); i++ {
-				if i%n == 0 {
-					z, _ = NewInflater(mode)
-				}
-				if _, err := z.Inflate(messages[i%n]); err != nil {
-					b.Fatal(err)
-				}
-			}
-		})
 	}
 }

@@ -12,7 +12,7 @@ func TestZstdWindowIsBounded(t *testing.T) {
 	for _, tt := range []struct {
 		window int
 		want   error
-	}{{1 << 20, nil}, {8 << 20, nil}, {16 << 20, ErrWindow}} {
+	}{{1 << 20, nil}, {2 << 20, ErrWindow}, {8 << 20, ErrWindow}} {
 		var out bytes.Buffer
 		w, err := zstd.NewWriter(&out, zstd.WithWindowSize(tt.window))
 		if err != nil {

@@ -2,30 +2,17 @@ package gateway
 
 import "drover/messages"
 
-// Interaction returns what the envelope of an INTERACTION_CREATE repeats in front of its data: a
-// second pass over d, which only that dispatch needs. What is missing or of the wrong type is nil.
+// Interaction returns what the envelope of an INTERACTION_CREATE repeats in front of its data. What is missing or of the
+// wrong type is nil.
 func (f *Frame) Interaction() messages.Interaction {
-	var out messages.Interaction
-	var data []byte
-	for m := membersOf(f.D); m.next(); {
-		switch string(m.key) {
-		case "id":
-			out.ID = nil
-			if digits(m.value) != nil {
-				out.ID = m.value
-			}
-		case "token":
-			out.Token = quoted(m.value)
-		case "type":
-			out.Type = option(m.value)
-		case "data":
-			data = m.value
-		}
+	out := messages.Interaction{Token: quoted(f.raw(atToken)), Type: option(f.raw(atType))}
+	if f.id(atID) != nil {
+		out.ID = f.raw(atID)
 	}
 	if out.Type != 2 && out.Type != 4 { // a command, and its autocomplete
 		return out
 	}
-	name, _, options := commandNode(data)
+	name, _, options := commandNode(f.raw(atData))
 	out.Command = name
 	if out.Command == nil {
 		return out
@@ -65,6 +52,9 @@ func commandNode(raw []byte) (name []byte, kind int, options []byte) {
 
 // option returns a raw value as a small number, 0 where it is none.
 func option(raw []byte) int {
+	if len(raw) == 0 {
+		return 0
+	}
 	n, ok := integer(raw, 0)
 	if !ok || int64(int(n)) != n {
 		return 0

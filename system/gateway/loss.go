@@ -39,7 +39,8 @@ type loss struct {
 func lossOf(err error) loss {
 	var closed *CloseError
 	if !errors.As(err, &closed) {
-		return loss{reason: DownLost, err: err}
+		// The next connection does without the window, so this is no failure that may come again.
+		return loss{reason: DownLost, err: err, routine: errors.Is(err, ErrWindow)}
 	}
 	l := loss{reason: DownClosed, err: err, code: closed.Code, class: ClassOf(closed.Code)}
 	switch l.code {
@@ -83,6 +84,7 @@ func (s *Session) lose(now time.Time, l loss) {
 // countLoss remembers a loss, drops the session if it is gone, and sets when to dial again.
 func (s *Session) countLoss(now time.Time, l loss) {
 	drop := l.class != Resume
+	s.m.ZlibOnly = s.m.ZlibOnly || errors.Is(l.err, ErrWindow)
 	s.m.Losses++
 	switch s.phase {
 	case dialing, greeting:
@@ -189,8 +191,12 @@ func (s *Session) next() string {
 	return NextIdentify
 }
 
-// alarm says what an operator should know of a close code; empty for ordinary ones.
+// alarm says what an operator should know of an end; empty for ordinary ones.
 func alarm(l loss) string {
+	if errors.Is(l.err, ErrWindow) {
+		return "zstd-stream asks for a window of more than 1 MiB: this shard takes zlib-stream from now on; " +
+			"set discord.compress to zlib-stream to spare the first dial"
+	}
 	switch l.code {
 	case codeUnknownOpcode, codeDecode, codeNotAuthenticated, codeAlreadyAuthenticated, codeInvalidSeq, codeRateLimited:
 		return fmt.Sprintf("%v (something that we sent)", l.err)

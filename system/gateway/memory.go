@@ -26,6 +26,8 @@ type Memory struct {
 	Normal           int // closes by the server with 1000
 
 	Brief int // connections in a row that served for less than a minute
+
+	ZlibOnly bool // zstd-stream asked for too large a window; zlib-stream takes its place from then on
 }
 
 // ResumePoint is what a RESUME needs. The zero value is no session.

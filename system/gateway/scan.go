@@ -47,6 +47,9 @@ const (
 	atUsername      // user.username
 	atDiscriminator // user.discriminator
 	atUnavailable
+	atType // of an interaction, and of much else
+	atToken
+	atData
 	paths
 )
 
@@ -254,6 +257,12 @@ func dMember(key []byte) (path, node) {
 		return atOwnerID, inNothing
 	case "unavailable":
 		return atUnavailable, inNothing
+	case "type":
+		return atType, inNothing
+	case "token":
+		return atToken, inNothing
+	case "data":
+		return atData, inNothing
 	case "user":
 		return nowhere, inUser
 	case "author":

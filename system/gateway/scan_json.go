@@ -129,44 +129,49 @@ closed:
 const (
 	ones   = 0x0101010101010101
 	tops   = 0x8080808080808080
-	quotes = '"' * ones
 	slants = '\\' * ones
-	blanks = ' ' * ones
+	twos   = 2 * ones
+	limits = 0x21 * ones
 )
 
 // text passes over the rest of a string; i is behind its opening quote.
 func (s *scanner) text(i int) int {
 	b := s.b
-	for {
-		// Eight bytes at a time: tops are set at quotes, backslashes and control characters. Borrows
-		// may set some above the first such byte, never below.
-		for i+8 <= len(b) {
-			w := binary.LittleEndian.Uint64(b[i:])
-			q, e := w^quotes, w^slants
-			m := ((q - ones) &^ q) | ((e - ones) &^ e) | ((w - blanks) &^ w)
-			if m &= tops; m != 0 {
-				i += bits.TrailingZeros64(m) >> 3
-				break
-			}
+	for i+8 <= len(b) {
+		// Eight bytes at a time: tops are set at backslashes, quotes and control characters. The last two are
+		// what is below 0x21 once bit 1 is turned over. Borrows may set some above the first such byte, never below.
+		w := binary.LittleEndian.Uint64(b[i:])
+		q, e := w^twos, w^slants
+		m := (((q - limits) &^ q) | ((e - ones) &^ e)) & tops
+		if m == 0 {
 			i += 8
+			continue
 		}
-		for i < len(b) && b[i] != '"' && b[i] != '\\' && b[i] >= ' ' {
-			i++
+		i += bits.TrailingZeros64(m) >> 3
+		if b[i] == '"' {
+			return i + 1
 		}
-		if i >= len(b) {
+		if b[i] != '\\' {
 			return ^i
 		}
-		switch b[i] {
-		case '"':
+		if i = s.escape(i + 1); i < 0 {
+			return i
+		}
+	}
+	for ; i < len(b); i++ {
+		switch c := b[i]; {
+		case c == '"':
 			return i + 1
-		case '\\':
+		case c == '\\':
 			if i = s.escape(i + 1); i < 0 {
 				return i
 			}
-		default:
+			i--
+		case c < ' ':
 			return ^i
 		}
 	}
+	return ^i
 }
 
 // escape passes over an escape; i is behind its backslash.
@@ -242,6 +247,9 @@ func (s *scanner) digits(i int) int {
 }
 
 func (s *scanner) word(i int, want string) int {
+	if i+len(want) <= len(s.b) && string(s.b[i:i+len(want)]) == want {
+		return i + len(want)
+	}
 	for n := 0; n < len(want); n++ {
 		if i+n >= len(s.b) || s.b[i+n] != want[n] {
 			return ^(i + n)

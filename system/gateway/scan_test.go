@@ -162,7 +162,7 @@ func agree(t *testing.T, b []byte) {
 		return
 	}
 	if err != nil {
-		if deep(b) {
+		if deep(b) || doubled(b, len(top)) { // Scan judges each of several equal keys, the map has only the last
 			return
 		}
 		t.Fatalf("Scan(%q): got %v, want no error", b, err)
@@ -195,6 +195,7 @@ func agree(t *testing.T, b []byte) {
 	}
 	for p, want := range map[path]json.RawMessage{
 		atUsername: inner(d["user"], "username"), atDiscriminator: inner(d["user"], "discriminator"), atUnavailable: d["unavailable"],
+		atType: d["type"], atToken: d["token"], atData: d["data"],
 	} {
 		if !bytes.Equal(f.raw(p), want) {
 			t.Fatalf("Scan(%q): path %d: got %q, want %q", b, p, f.raw(p), want)
@@ -246,11 +247,25 @@ func deep(b []byte) bool {
 	return bytes.Count(b, []byte("["))+bytes.Count(b, []byte("{")) > maxDepth
 }
 
+// doubled reports whether the object b has more members than keys.
+func doubled(b []byte, keys int) bool {
+	d := json.NewDecoder(bytes.NewReader(b))
+	_, _ = d.Token() // the brace
+	n := 0
+	for d.More() {
+		var value json.RawMessage
+		_, _ = d.Token() // the key
+		_ = d.Decode(&value)
+		n++
+	}
+	return n > keys
+}
+
 func FuzzScan(f *testing.F) {
 	for _, s := range samples {
 		f.Add([]byte(s.frame))
 	}
-	for _, s := range []string{`{"op":1e2}`, `{"d":"` + "\xff\xfe" + `"}`, `{"t":"\ud800"}`, `{"d":{"a":[{},[],{"b":"\\\""}]}}`, `null`, `{"op":-0,"s":-1}`} {
+	for _, s := range []string{`{"op":1e2}`, `{"d":"` + "\xff\xfe" + `"}`, `{"t":"\ud800"}`, `{"d":{"a":[{},[],{"b":"\\\""}]}}`, `null`, `{"op":-0,"s":-1}`, `{"s":"","s":0}`} {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, b []byte) { agree(t, b) })
@@ -262,19 +277,4 @@ func benchFrame() []byte {
 	return []byte(`{"t":"MESSAGE_CREATE","s":123456,"op":0,"d":{"id":"1200000000000000071","channel_id":"1200000000000000061","channel_type":0,"guild_id":"1200000000000000051","type":0,"content":"` +
 		strings.Repeat("Lorem ipsum dolor sit amet. ", 9) + `","author":{"id":"1200000000000000042","username":"ada","global_name":"Ada","avatar":"a_0123456789abcdef0123456789abcdef","discriminator":"0","public_flags":0},"member":{"roles":["1200000000000000081","1200000000000000082"],"joined_at":"2025-05-06T07:08:09.000000+00:00","nick":null,"deaf":false,"mute":false,"flags":0},"timestamp":"2026-02-03T04:05:06.789000+00:00","edited_timestamp":null,"tts":false,"mention_everyone":false,"mentions":[{"id":"1200000000000000031","username":"mybot","bot":true,"member":{"roles":[]}}],"mention_roles":[],"attachments":[]` +
 		embed + `,"components":[],"pinned":false,"flags":0,"nonce":"1200000000000000070"}}`)
-}
-
-func BenchmarkScan(b *testing.B) {
-	frame := benchFrame()
-	var f Frame
-	b.SetBytes(int64(len(frame)))
-	b.ReportAllocs()
-	for b.Loop() {
-		if err := Scan(frame, &f); err != nil {
-			b.Fatal(err)
-		}
-		if f.GuildID() == nil || f.ChannelID() == nil || f.UserID() == nil {
-			b.Fatal("ids missing")
-		}
-	}
 }

@@ -246,11 +246,19 @@ func (s *Session) target() (string, error) {
 		base = !base
 	}
 	if s.m.Resume.URL != "" && !base {
-		if url, err := ResumeURL(s.m.Resume.URL, s.o.Compress); err == nil {
+		if url, err := ResumeURL(s.m.Resume.URL, s.compress()); err == nil {
 			return url, nil
 		}
 	}
-	return GatewayURL(s.o.URL, s.o.Compress)
+	return GatewayURL(s.o.URL, s.compress())
+}
+
+// compress is the compression of the next connection.
+func (s *Session) compress() string {
+	if s.m.ZlibOnly && s.o.Compress == "zstd-stream" {
+		return "zlib-stream"
+	}
+	return s.o.Compress
 }
 
 func (s *Session) hello(now time.Time, f *Frame) {
@@ -310,7 +318,7 @@ func (s *Session) ready(now time.Time, f *Frame) {
 func (s *Session) serve(now time.Time, up Up) {
 	s.endPermit()
 	s.phase, s.due = serving, time.Time{}
-	s.m = Memory{Resume: s.m.Resume, Contact: wall(now), Open: true, Served: wall(now), Brief: s.m.Brief}
+	s.m = Memory{Resume: s.m.Resume, Contact: wall(now), Open: true, Served: wall(now), Brief: s.m.Brief, ZlibOnly: s.m.ZlibOnly}
 	up.Took = now.Sub(s.dialed)
 	s.emit(up)
 }

@@ -87,6 +87,15 @@ func withQuery(u *url.URL, compress string) (string, error) {
 	return u.String(), nil
 }
 
+// compressOf returns the compression that a URL made by GatewayURL or ResumeURL asks for; "" is none.
+func compressOf(dial string) string {
+	u, err := url.Parse(dial)
+	if err != nil {
+		return ""
+	}
+	return u.Query().Get("compress")
+}
+
 func badURL(base, why string) error {
 	if at := strings.LastIndexByte(base, '@'); at >= 0 {
 		base = "…" + base[at:] // what stands before it may be a password

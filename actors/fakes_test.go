@@ -35,6 +35,8 @@ type fakeWindow struct {
 	spooled         map[string][messages.Streams]messages.Spooled
 	adopted         map[string]messages.Receipt
 	pauses, replays int
+	held            bool // the newest event waits for more, or for Flush
+	heldBack        int  // events that did
 }
 
 func (w *fakeWindow) Publish(ctx context.Context, ev *messages.Event) error {
@@ -59,6 +61,9 @@ func (w *fakeWindow) Publish(ctx context.Context, ev *messages.Event) error {
 	}
 	event := taken{ev.Session, ev.Kind.Type, ev.Seq, ev.ID != "", string(ev.Data), ev.EventID()}
 	w.events = append(w.events, event)
+	if w.held = ev.More; w.held {
+		w.heldBack++
+	}
 	receipt, stream, seq := ev.Receipt, ev.Kind.Stream, ev.Seq
 	if receipt == nil {
 		receipt = nobody{}
@@ -162,6 +167,12 @@ func (w *fakeWindow) Full() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.full != nil && w.overfull
+}
+
+func (w *fakeWindow) Flush() {
+	w.mu.Lock()
+	w.held = false
+	w.mu.Unlock()
 }
 
 func (w *fakeWindow) Pause() {

@@ -47,6 +47,8 @@ type Window interface {
 	// Publish hands an event over and waits while the window is full. It encodes the event before it
 	// returns. The error is ctx's cause, or that the window is closed; the event was not taken then.
 	Publish(ctx context.Context, ev *messages.Event) error
+	// Flush sends what was held back since more was to follow (messages.Event.More). It may be called at any time.
+	Flush()
 	// Pause stops sending until Replay: what is unacknowledged is unknown.
 	Pause()
 	// Replay sends everything unacknowledged again, in order, under the same ids, and then lets Publish

@@ -46,6 +46,7 @@ type reader struct {
 	extra    []byte
 	frame    gateway.Frame
 	event    messages.Event
+	held     bool // the window may hold the newest event back, for the next one
 }
 
 // run reads until the connection ends. A panic in it is a bug; the shard fails with it instead of the process.
@@ -58,6 +59,10 @@ func (r *reader) run() {
 		}
 	}()
 	for {
+		if r.held && !r.conn.Ready() {
+			r.held = false
+			r.shard.Window.Flush() // what was read together goes out together, and nothing waits for the network
+		}
 		payload, err := r.conn.Read()
 		if err == nil {
 			err = r.step(payload)
@@ -154,8 +159,9 @@ func (r *reader) dispatch(f *gateway.Frame, now time.Time) error {
 	r.event = messages.Event{
 		Kind: verdict.Kind, Session: r.session, Seq: f.S, ShardID: r.shard.ID, Read: now,
 		GuildID: f.GuildID(), ChannelID: f.ChannelID(), UserID: f.UserID(),
-		Data: f.D, Extra: r.splice(f), Receipt: r.marks,
+		Data: f.D, Extra: r.splice(f), Receipt: r.marks, More: r.conn.Ready(),
 	}
+	r.held = r.event.More
 	r.marks.sent(verdict.Kind.Stream, f.S)
 	if err := r.publish(&r.event); err != nil {
 		r.marks.unsent(verdict.Kind.Stream, f.S) // RESUME brings it again

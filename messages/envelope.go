@@ -30,6 +30,10 @@ type Event struct {
 	// Drover-Seq header.
 	ID string
 
+	// More says that another event is about to follow at once, so that this one need not be sent alone. Whoever sets it
+	// flushes the window before it waits for anything else.
+	More bool
+
 	// Receipt learns of the acknowledgement; nil where nobody needs to.
 	Receipt Receipt
 }

@@ -138,6 +138,22 @@ func (c *Conn) Read() ([]byte, error) {
 	}
 }
 
+// Ready reports that Read needs no wait for the network: a whole message is here. The goroutine that reads may call it.
+func (c *Conn) Ready() bool {
+	b := c.in.unread()
+	if len(b) < 2 {
+		return false
+	}
+	switch n := int(b[1] & 0x7f); n {
+	case 126:
+		return len(b) >= 4 && len(b)-4 >= int(binary.BigEndian.Uint16(b[2:]))
+	case 127:
+		return false // it does not fit into the buffer
+	default:
+		return len(b)-2 >= n
+	}
+}
+
 // ended gives the connection's last error its meaning and lets go of the socket.
 func (c *Conn) ended(err error) error {
 	var closed *CloseError

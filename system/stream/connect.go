@@ -197,10 +197,10 @@ func (b *Broker) natsOptions() (nats.Options, error) {
 		return n, err
 	}
 	if b.opts.Server != nil {
-		n.InProcessServer = &pipeDialer{gate: &b.gate, server: b.opts.Server}
+		n.InProcessServer = &pipeDialer{gate: &b.gate, server: b.opts.Server, timeout: b.opts.AckTimeout}
 		return n, nil
 	}
-	n.CustomDialer = &dialer{gate: &b.gate, net: net.Dialer{Timeout: dialTimeout, KeepAlive: 15 * time.Second}}
+	n.CustomDialer = &dialer{gate: &b.gate, net: net.Dialer{Timeout: dialTimeout, KeepAlive: 15 * time.Second}, timeout: b.opts.AckTimeout}
 	var err error
 	if n.Servers, err = servers(b.opts.URL); err != nil {
 		return n, err

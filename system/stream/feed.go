@@ -93,7 +93,7 @@ func (p *Publisher) load(l *lane, after uint64, free, room int) (bool, error) {
 			p.takeBack(l, &it, r.index, stored)
 			continue
 		}
-		if err := p.launch(l, &it, r.index, it.taken); err != nil {
+		if err := p.launch(l, &it, r.index, it.taken, false); err != nil {
 			return false, err
 		}
 	}
@@ -149,7 +149,7 @@ func (p *Publisher) bypass(l *lane) (bool, error) {
 		l.staged = l.staged[1:]
 		l.stagedBytes -= it.bytes
 		l.disown(&it)
-		if err := p.launch(l, &it, 0, p.clock()); err != nil {
+		if err := p.launch(l, &it, 0, p.clock(), false); err != nil {
 			return false, err
 		}
 		p.mu.Lock()

@@ -20,6 +20,7 @@ import (
 type gate struct {
 	epoch   atomic.Uint64
 	sending atomic.Int32
+	wire    atomic.Pointer[wire] // of the newest dial that succeeded; nil before the first
 }
 
 // enter reports whether epoch is still the newest dial. If so, leave must follow.
@@ -34,6 +35,27 @@ func (g *gate) enter(epoch uint64) bool {
 
 func (g *gate) leave() { g.sending.Add(-1) }
 
+// open makes a new connection the one that sends are gathered on.
+func (g *gate) open(c net.Conn, timeout time.Duration) *wire {
+	w := &wire{Conn: c, timeout: timeout}
+	g.wire.Store(w)
+	return w
+}
+
+// hold says for a sender that has entered whether its event may wait for another that follows at once.
+func (g *gate) hold(more bool) {
+	if w := g.wire.Load(); w != nil {
+		w.hold(more)
+	}
+}
+
+// release sends what waits for more.
+func (g *gate) release() {
+	if w := g.wire.Load(); w != nil {
+		w.release()
+	}
+}
+
 var errBusy = errors.New("stream: a publish still belongs to the connection before")
 
 // dialing begins a new epoch.
@@ -47,8 +69,9 @@ func (g *gate) dialing() error {
 
 // dialer dials external servers. nats.go calls it, under its own lock.
 type dialer struct {
-	gate *gate
-	net  net.Dialer
+	gate    *gate
+	net     net.Dialer
+	timeout time.Duration // for a write
 }
 
 func (d *dialer) Dial(network, addr string) (net.Conn, error) {
@@ -59,13 +82,14 @@ func (d *dialer) Dial(network, addr string) (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return strictConn{c}, nil
+	return d.gate.open(c, d.timeout), nil
 }
 
 // pipeDialer dials an embedded server.
 type pipeDialer struct {
-	gate   *gate
-	server nats.InProcessConnProvider
+	gate    *gate
+	server  nats.InProcessConnProvider
+	timeout time.Duration // for a write
 }
 
 func (d *pipeDialer) InProcessConn() (net.Conn, error) {
@@ -76,19 +100,7 @@ func (d *pipeDialer) InProcessConn() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return strictConn{c}, nil
-}
-
-// strictConn closes itself when a write fails. nats.go throws a chunk away whose write timed out
-// before the first byte and would go on with the next chunk: events would be missing in the middle.
-type strictConn struct{ net.Conn }
-
-func (c strictConn) Write(b []byte) (int, error) {
-	n, err := c.Conn.Write(b)
-	if err != nil {
-		_ = c.Close() // the write's error is the one that tells
-	}
-	return n, err
+	return d.gate.open(c, d.timeout), nil
 }
 
 const dialTimeout = 2 * time.Second

@@ -61,6 +61,9 @@ func (l *LogSink) Publish(ctx context.Context, ev *messages.Event) error {
 
 // The rest of a Publisher: there is nothing to wait for.
 
+// Flush does nothing.
+func (l *LogSink) Flush() {}
+
 // Pause does nothing.
 func (l *LogSink) Pause() {}
 

@@ -146,9 +146,10 @@ func (p *Publisher) Publish(ctx context.Context, ev *messages.Event) error {
 	l := p.lanes[ev.Kind.Stream]
 	it := encode(ev)
 	p.sendLock.Lock()
-	taken, err := p.try(l, &it)
+	taken, err := p.try(l, &it, ev.More)
 	p.sendLock.Unlock()
 	if !taken {
+		p.Flush() // there may be room once that is acknowledged
 		if dropped, err := p.await(ctx, l, ev, it.bytes); dropped || err != nil {
 			it.body.release()
 			return err
@@ -163,6 +164,9 @@ func (p *Publisher) Publish(ctx context.Context, ev *messages.Event) error {
 	return nil
 }
 
+// Flush sends what waits for more to follow (messages.Event.More).
+func (p *Publisher) Flush() { p.b.gate.release() }
+
 // encode makes an item of an event, whose slices are the caller's again.
 func encode(ev *messages.Event) item {
 	it := item{
@@ -176,14 +180,14 @@ func encode(ev *messages.Event) item {
 }
 
 // try puts it into the window if there is room now and nobody waits for it. The caller holds sendLock.
-func (p *Publisher) try(l *lane, it *item) (taken bool, err error) {
+func (p *Publisher) try(l *lane, it *item, more bool) (taken bool, err error) {
 	it.taken = p.clock()
 	p.mu.Lock()
 	if p.closed || l.spilling || len(l.waiters) > 0 || !l.fits(it.bytes) {
 		p.mu.Unlock()
 		return false, nil
 	}
-	return true, p.launch(l, it, 0, it.taken)
+	return true, p.launch(l, it, 0, it.taken, more)
 }
 
 // await waits until it is promised room for the event, unless it was dropped for want of any.
@@ -211,12 +215,12 @@ func (p *Publisher) push(l *lane, it *item) error {
 		p.mu.Unlock()
 		return nil
 	}
-	return p.launch(l, it, 0, it.taken)
+	return p.launch(l, it, 0, it.taken, false)
 }
 
 // launch puts it into the lane's window, where there is room, and sends it unless the Publisher is paused. The
 // caller holds sendLock and mu; launch unlocks mu.
-func (p *Publisher) launch(l *lane, it *item, record uint64, now time.Duration) error {
+func (p *Publisher) launch(l *lane, it *item, record uint64, now time.Duration, more bool) error {
 	it.subject = p.subject(it.kind)
 	l.bytes += it.bytes
 	l.ring.push(it, record)
@@ -226,7 +230,7 @@ func (p *Publisher) launch(l *lane, it *item, record uint64, now time.Duration) 
 	}
 	token, sending, _ := l.ring.send(now)
 	p.mu.Unlock()
-	return p.transmit(l, token, sending)
+	return p.transmit(l, token, sending, more)
 }
 
 // clock is how long the Publisher has been there. It costs half of what time.Now does.

@@ -189,7 +189,7 @@ func (p *Publisher) burst(goals [messages.Streams]uint64, limit int) (open bool,
 		if it.sends > 1 {
 			again++
 		}
-		if err := p.transmit(l, token, it); err != nil {
+		if err := p.transmit(l, token, it, false); err != nil {
 			return false, again, err
 		}
 	}

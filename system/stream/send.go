@@ -33,8 +33,8 @@ func newMessage(withSeq bool) message {
 // lateAfter is how long after Discord's dispatch nobody waits for the answer to an interaction any more.
 const lateAfter = 3 * time.Second
 
-// transmit puts one send on the wire. The caller holds sendLock.
-func (p *Publisher) transmit(l *lane, token uint64, it *item) error {
+// transmit puts one send on the wire, where it may wait if more follows at once. The caller holds sendLock.
+func (p *Publisher) transmit(l *lane, token uint64, it *item, more bool) error {
 	m := &p.dispatch
 	text := p.scratch[:0]
 	if it.own {
@@ -61,6 +61,7 @@ func (p *Publisher) transmit(l *lane, token uint64, it *item) error {
 	if !p.b.gate.enter(p.epoch) {
 		return errReconnected
 	}
+	p.b.gate.hold(more)
 	err := p.b.nc.PublishMsg(&m.Msg)
 	p.b.gate.leave()
 	if err != nil {

@@ -241,6 +241,7 @@ func (p *Publisher) watch() {
 			return
 		case <-tick.C:
 		}
+		p.Flush() // nobody holds back for so long
 		p.mu.Lock()
 		now, late := p.clock(), false
 		for _, l := range p.lanes {

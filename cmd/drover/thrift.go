@@ -20,6 +20,7 @@ type thrift struct {
 	percent   int
 
 	quiet      int       // steps in a row in which little was allocated
+	burst      bool      // since memory was given back last there was one that was not quiet
 	kept       uint64    // held, after memory was given back last
 	releasedAt time.Time // zero: not yet
 }
@@ -43,8 +44,9 @@ const (
 
 	quietRate  = 2 << 20          // bytes a second that a thousand idle sessions stay below
 	quietTicks = 3                // steps below it until memory is given back: nothing is waiting for it then
-	worthwhile = 12 << 20         // bytes more than after the last time
-	giveEvery  = 30 * time.Second // at most: what is given back costs page faults when it is needed again
+	giveEvery  = 10 * time.Second // at most: what is given back costs page faults when it is needed again
+	worthwhile = 12 << 20         // bytes more than after the last time; less than leastRoom comes and goes by itself
+	afterBurst = 4 << 20          // the same after a time that was not quiet: nothing else would give its rest back
 )
 
 // step takes in what is used now. percent is the new value for the runtime's GC percentage, 0: as it was. release says
@@ -62,17 +64,23 @@ func (t *thrift) step(now time.Time, u usage) (percent int, release bool) {
 	t.at, t.allocated = now, u.allocated
 	t.rate = max(rate, t.rate/2)
 	if t.quiet++; rate > quietRate {
-		t.quiet = 0
+		t.quiet, t.burst = 0, true
 	}
 	if next := gcPercent(t.rate, u.live); changes(t.percent, next) {
 		t.percent, percent = next, next
 	}
-	release = t.quiet >= quietTicks && u.held > t.kept+worthwhile && (t.releasedAt.IsZero() || now.Sub(t.releasedAt) >= giveEvery)
+	least := uint64(worthwhile)
+	if t.burst {
+		least = afterBurst
+	}
+	release = t.quiet >= quietTicks && u.held > t.kept+least && (t.releasedAt.IsZero() || now.Sub(t.releasedAt) >= giveEvery)
 	return percent, release
 }
 
 // released notes that memory was given back.
-func (t *thrift) released(u usage) { t.releasedAt, t.kept, t.allocated = t.at, u.held, u.allocated }
+func (t *thrift) released(u usage) {
+	t.releasedAt, t.kept, t.allocated, t.burst = t.at, u.held, u.allocated, false
+}
 
 // gcPercent is the room between two collections, in percent of what lives.
 func gcPercent(rate float64, live uint64) int {

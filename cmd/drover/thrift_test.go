@@ -50,9 +50,10 @@ func TestThrift_gives_memory_back_when_nothing_needs_it(t *testing.T) {
 		{"not while there is traffic", []spell{{100, busy, 200 * mib}}, nil},
 		{"not in a short pause", []spell{{2, quiet, 80 * mib}, {5, busy, 80 * mib}, {2, quiet, 80 * mib}, {5, busy, 80 * mib}}, nil},
 		{"not for little", []spell{{20, quiet, worthwhile}}, nil},
+		{"for little after a burst", []spell{{3, busy, worthwhile}, {20, quiet, worthwhile}}, []int{6}},
 		{"not twice for the same", []spell{{100, quiet, 80 * mib}}, []int{3}},
 		{"again after a storm", []spell{{10, quiet, 80 * mib}, {60, busy, 300 * mib}, {10, quiet, 300 * mib}}, []int{3, 73}},
-		{"again, but not at once", []spell{{5, quiet, 80 * mib}, {5, busy, 300 * mib}, {60, quiet, 300 * mib}}, []int{3, 33}},
+		{"again, but not at once", []spell{{3, quiet, 80 * mib}, {3, busy, 300 * mib}, {60, quiet, 300 * mib}}, []int{3, 13}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -91,14 +91,14 @@ func (f Figure) measure(rounds []round, medians round, quick bool) Measured {
 	m := Measured{ID: f.ID, Text: f.Text, Unit: f.Unit, Must: f.Limit(f.Must), Goal: f.Limit(f.Goal), figure: f}
 	var list []float64
 	for _, r := range rounds {
-		if v := f.of(r); !math.IsNaN(v) && !math.IsInf(v, 0) {
+		if v := f.of(r, medians); !math.IsNaN(v) && !math.IsInf(v, 0) {
 			list = append(list, v)
 		}
 	}
 	if len(list) == len(rounds) && len(list) > 0 {
 		s := spread(list)
 		if f.whole {
-			s.Median = f.of(medians)
+			s.Median = f.of(medians, medians)
 		}
 		m.Spread = &s
 	}

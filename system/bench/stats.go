@@ -43,15 +43,15 @@ func (r round) of(row, name string) float64 {
 	return math.NaN()
 }
 
-// best is the largest of a value over rows.
-func (r round) best(name string, rows ...string) float64 {
-	most := math.NaN()
+// best is the row in which a value is largest; empty where none has it.
+func (r round) best(name string, rows ...string) string {
+	best, most := "", math.Inf(-1)
 	for _, row := range rows {
-		if v := r.of(row, name); math.IsNaN(most) || v > most {
-			most = v
+		if v := r.of(row, name); v > most {
+			best, most = row, v
 		}
 	}
-	return most
+	return best
 }
 
 // unevenness is how much more the dearest of the rows takes than the cheapest: 0.1 is a tenth more.

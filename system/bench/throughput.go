@@ -14,7 +14,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// windows are those of the raw publisher; the best of a round counts.
+// windows are those of the raw publisher; the one with the best median counts.
 var windows = [...]int{256, 4096, 16384}
 
 // botShare is how many of drover's events come to one of the bot's, which takes ten times as long for each.

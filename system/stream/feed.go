@@ -130,7 +130,7 @@ func (p *Publisher) takeBack(l *lane, it *item, index, stored uint64) {
 	delete(l.known, it.id)
 	pos := l.ring.head
 	l.ring.push(it, index)
-	p.settle(l, l.ring.finish(l.ring.at(pos), stored), stored)
+	p.settle(l, l.ring.at(pos), stored)
 }
 
 // bypass carries staged events into the window without the disk, since nothing is left there.

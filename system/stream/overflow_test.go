@@ -310,7 +310,7 @@ func TestLane_needs_no_record_of_what_left_the_window_while_it_was_copied(t *tes
 	first := push(4, 0)
 	l.loaded, l.disk = 4, 4 // copied, while they are acknowledged
 	for _, token := range first {
-		l.ring.ack(token, 1)
+		l.ring.ack(token, 1, new(item))
 	}
 	push(1, 0) // the window is never empty
 	if got := l.acknowledged(); got != 4 {
@@ -321,7 +321,7 @@ func TestLane_needs_no_record_of_what_left_the_window_while_it_was_copied(t *tes
 	if got := l.acknowledged(); got != 4 {
 		t.Errorf("got %d with record 5 in the window, want 4", got)
 	}
-	l.ring.ack(fifth[0], 2)
+	l.ring.ack(fifth[0], 2, new(item))
 	if got := l.acknowledged(); got != 5 {
 		t.Errorf("got %d with record 5 acknowledged, want 5", got)
 	}

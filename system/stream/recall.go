@@ -213,7 +213,7 @@ func (p *Publisher) confirm(l *lane, found map[string]uint64, suspects uint64) {
 		}
 		if stored, ok := found[s.id]; ok {
 			delete(found, s.id)
-			p.settle(l, l.ring.finish(s, stored), stored)
+			p.settle(l, s, stored)
 			p.mu.Lock()
 		}
 	}

@@ -137,25 +137,26 @@ func (r *ring) reverse() {
 	}
 }
 
-// ack frees the event that token identifies and returns it. An earlier send of the event, or of the
+// ack frees the event that token identifies, and puts it where it is told. An earlier send of the event, or of the
 // slot's former event, does not match: ok is false.
-func (r *ring) ack(token uint64, stored uint64) (it item, ok bool) {
+func (r *ring) ack(token, stored uint64, into *item) (ok bool) {
 	s := r.find(token)
 	if s == nil {
-		return item{}, false
+		return false
 	}
-	return r.finish(s, stored), true
+	r.finish(s, stored, into)
+	return true
 }
 
 // finish takes an event that is not acknowledged out of its slot, which is reused once the tail has passed it.
-func (r *ring) finish(s *slot, stored uint64) item {
+func (r *ring) finish(s *slot, stored uint64, into *item) {
 	if s.state == sent {
 		r.flying--
 	}
 	if s.record == 0 {
 		r.bare--
 	}
-	it := s.item
+	*into = s.item
 	s.state, s.item, s.stored = acked, item{}, stored
 	r.live--
 	for r.tail < r.head && r.at(r.tail).state == acked {
@@ -170,7 +171,6 @@ func (r *ring) finish(s *slot, stored uint64) item {
 		r.tail++
 	}
 	r.next = max(r.next, r.tail)
-	return it
 }
 
 // spooled notes that an event that is not acknowledged stands in the spool now.

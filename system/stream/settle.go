@@ -29,9 +29,8 @@ type answer struct {
 // settled is an event that is out of the window, and who must be told.
 type settled struct {
 	item
-	lane    *lane
-	stored  uint64
-	receipt messages.Receipt
+	lane   *lane
+	stored uint64
 }
 
 // settleBatch bounds for how long Publish waits while acknowledgements are counted.
@@ -94,10 +93,14 @@ func (p *Publisher) settleAll(batch []answer) {
 		if a.err != nil {
 			continue
 		}
-		if it, ok := a.lane.ring.ack(a.token, a.stored); ok {
-			all = append(all, p.account(a.lane, it, a.stored))
-			touched[a.lane.stream] = true
+		all = append(all, settled{lane: a.lane, stored: a.stored})
+		s := &all[len(all)-1]
+		if !a.lane.ring.ack(a.token, a.stored, &s.item) {
+			all = all[:len(all)-1]
+			continue
 		}
+		p.account(s)
+		touched[a.lane.stream] = true
 	}
 	p.roomMade(touched)
 	p.mu.Unlock()
@@ -114,9 +117,11 @@ func (p *Publisher) settleAll(batch []answer) {
 	}
 }
 
-// settle is settleAll for one event that ring.finish has taken out of its slot. The caller holds mu; settle unlocks it.
-func (p *Publisher) settle(l *lane, it item, stored uint64) {
-	s := p.account(l, it, stored)
+// settle is settleAll for one event that waits for no answer any more. The caller holds mu; settle unlocks it.
+func (p *Publisher) settle(l *lane, slot *slot, stored uint64) {
+	s := settled{lane: l, stored: stored}
+	l.ring.finish(slot, stored, &s.item)
+	p.account(&s)
 	var touched [messages.Streams]bool
 	touched[l.stream] = true
 	p.roomMade(touched)
@@ -127,21 +132,19 @@ func (p *Publisher) settle(l *lane, it item, stored uint64) {
 // settleOne settles a send without an answer.
 func (p *Publisher) settleOne(l *lane, token uint64) {
 	p.mu.Lock()
-	if it, ok := l.ring.ack(token, 0); ok {
-		p.settle(l, it, 0)
+	if s := l.ring.find(token); s != nil {
+		p.settle(l, s, 0)
 		return
 	}
 	p.mu.Unlock()
 }
 
 // account takes an event out of its lane's books. The caller holds mu; roomMade and tell follow.
-func (p *Publisher) account(l *lane, it item, stored uint64) settled {
-	l.bytes -= it.bytes
-	s := settled{item: it, lane: l, stored: stored, receipt: it.receipt}
-	if it.spooled {
-		s.receipt = l.disown(&it)
+func (p *Publisher) account(s *settled) {
+	s.lane.bytes -= s.bytes
+	if s.spooled {
+		s.receipt = s.lane.disown(&s.item)
 	}
-	return s
 }
 
 // roomMade lets those go on who waited for an acknowledgement in these lanes. The caller holds mu.

@@ -4,6 +4,7 @@ import (
 	"maps"
 	"slices"
 	"sync/atomic"
+	"time"
 
 	"drover/messages"
 
@@ -31,7 +32,7 @@ type scope struct {
 	resumed, invalid, failed           *cell
 	gaps                               map[string]*cell // by reason
 	jumps                              *cell
-	record                             []metric.RecordOption // of the route histogram
+	route                              *histogram
 }
 
 // scope finds or makes the scope of a shard.
@@ -70,8 +71,9 @@ func (m *Meters) newScope(shardID, poolID int) *scope {
 		shed:     family{meters: m, counter: eventsShed, key: "event_type", scope: label},
 		oversize: family{meters: m, counter: eventsOversize, key: "event_type", scope: label},
 		errors:   family{meters: m, counter: errorsTotal, key: "error_type", scope: label},
-		record:   []metric.RecordOption{metric.WithAttributes(label...)},
+		route:    &histogram{labels: attribute.NewSet(label...), began: time.Now()},
 	}
+	m.routes = append(m.routes, s.route)
 	s.routed = m.newCell(eventsRouted, "", label)
 	s.filtered = m.newCell(eventsFiltered, "", label)
 	s.identifies = m.newCell(identifies, "", label)

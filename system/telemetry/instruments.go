@@ -90,7 +90,7 @@ var Instruments = []Instrument{
 
 // routeBuckets are the upper bounds of the route histogram in seconds: 0.1 ms, the best that a broker
 // on the same host does, to 10 s, beyond which an ack time-out has long replayed the event.
-var routeBuckets = []float64{
+var routeBuckets = [...]float64{
 	0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10,
 }
 

@@ -29,7 +29,6 @@ type Meters struct {
 	by       atomic.Uint32                  // a scoping
 	scopes   atomic.Pointer[map[int]*scope] // copied on write
 	counters map[string]metric.Int64ObservableCounter
-	route    metric.Float64Histogram
 	rates    rates
 	failures *cell // gateway_route_failures_total
 	saved    *cell // gateway_checkpoints_total
@@ -42,6 +41,8 @@ type Meters struct {
 
 	lock  sync.Mutex // guards cells, and whoever replaces scopes or a scope's maps
 	cells []*cell
+
+	routes []*histogram // guarded by lock
 }
 
 // StatusFunc answers with what the node is at the moment, until ctx ends.
@@ -94,7 +95,7 @@ func newMeters(meter metric.Meter, by scoping, auto bool, version string, log *s
 		unit, meaning := metric.WithUnit(i.Unit), metric.WithDescription(i.Meaning)
 		switch i.Kind {
 		case Histogram:
-			m.route, err = meter.Float64Histogram(i.Name, unit, meaning, metric.WithExplicitBucketBoundaries(routeBuckets...))
+			// Each scope has one of its own: see histograms.
 		case Counter:
 			m.counters[i.Name], err = meter.Int64ObservableCounter(i.Name, unit, meaning)
 			all = append(all, m.counters[i.Name])
@@ -128,7 +129,7 @@ func (m *Meters) Routed(shardID, poolID int, at time.Time, took time.Duration) {
 	}
 	s := m.scope(shardID, poolID)
 	s.routed.add(1)
-	m.route.Record(context.Background(), took.Seconds(), s.record...)
+	s.route.record(took)
 	m.rates.record(at, took)
 }
 

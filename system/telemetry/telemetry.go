@@ -55,6 +55,9 @@ const MaxShardLabels = 100
 // scrapes is how many scrapes may run at once. More are refused with 503: each walks all series.
 const scrapes = 8
 
+// scopeName is the instrumentation's name.
+const scopeName = "drover"
+
 // New makes the instruments. The error says what is wrong with the options.
 func New(o Options) (*Telemetry, error) {
 	if o.Log == nil {
@@ -66,7 +69,9 @@ func New(o Options) (*Telemetry, error) {
 	}
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	routes := &histograms{}
 	exporter, err := otelprom.New(
+		otelprom.WithProducer(routes),
 		otelprom.WithRegisterer(registry),
 		otelprom.WithoutScopeInfo(),
 		otelprom.WithoutTargetInfo(), // gateway_build_info says it instead
@@ -87,10 +92,11 @@ func New(o Options) (*Telemetry, error) {
 		sdk.WithCardinalityLimit(0),
 		sdk.WithExemplarFilter(exemplar.AlwaysOffFilter),
 	)
-	meters, err := newMeters(provider.Meter("drover"), by, auto, o.Version, o.Log)
+	meters, err := newMeters(provider.Meter(scopeName), by, auto, o.Version, o.Log)
 	if err != nil {
 		return nil, fmt.Errorf("telemetry: instruments: %w", err)
 	}
+	routes.of = meters
 	return &Telemetry{Meters: meters, registry: registry, provider: provider, log: o.Log}, nil
 }
 

@@ -53,15 +53,15 @@ type reader struct {
 func (r *reader) run() {
 	defer func() {
 		if p := recover(); p != nil {
+			r.letGo()
 			r.conn.Close(4000, "internal error")
 			r.end(&crash{p, debug.Stack()})
 			drainConn(r.conn)
 		}
 	}()
 	for {
-		if r.held && !r.conn.Ready() {
-			r.held = false
-			r.shard.Window.Flush() // what was read together goes out together, and nothing waits for the network
+		if !r.conn.Ready() {
+			r.letGo() // what was read together goes out together, and nothing waits for the network
 		}
 		payload, err := r.conn.Read()
 		if err == nil {
@@ -69,11 +69,23 @@ func (r *reader) run() {
 			r.frame = gateway.Frame{} // it aliases the connection's buffer, which others have while nothing comes
 		}
 		if err != nil {
+			r.letGo()
 			r.end(err)
 			drainConn(r.conn)
 			return
 		}
 	}
+}
+
+// letGo has the window send what it holds back. That may take long while NATS does not read, which is no silence of Discord's.
+func (r *reader) letGo() {
+	if !r.held {
+		return
+	}
+	r.held = false
+	r.blocked.Store(true)
+	r.shard.Window.Flush()
+	r.blocked.Store(false)
 }
 
 // crash is a panic of the read goroutine, on its way to the shard.

@@ -21,7 +21,7 @@ type thrift struct {
 
 	quiet      int       // steps in a row in which little was allocated
 	burst      bool      // since memory was given back last there was one that was not quiet
-	kept       uint64    // held, after memory was given back last
+	spare      uint64    // held beyond what lived, after memory was given back last
 	releasedAt time.Time // zero: not yet
 }
 
@@ -45,7 +45,7 @@ const (
 	quietRate  = 2 << 20          // bytes a second that a thousand idle sessions stay below
 	quietTicks = 3                // steps below it until memory is given back: nothing is waiting for it then
 	giveEvery  = 10 * time.Second // at most: what is given back costs page faults when it is needed again
-	worthwhile = 12 << 20         // bytes more than after the last time; less than leastRoom comes and goes by itself
+	worthwhile = 12 << 20         // bytes more to spare than after the last time; less than leastRoom comes and goes by itself
 	afterBurst = 4 << 20          // the same after a time that was not quiet: nothing else would give its rest back
 )
 
@@ -73,13 +73,15 @@ func (t *thrift) step(now time.Time, u usage) (percent int, release bool) {
 	if t.burst {
 		least = afterBurst
 	}
-	release = t.quiet >= quietTicks && u.held > t.kept+least && (t.releasedAt.IsZero() || now.Sub(t.releasedAt) >= giveEvery)
+	// What the collector leaves lying until its next turn is no reason: it will be used again.
+	least += uint64(max(float64(gcPercent(t.rate, u.live))/100*float64(u.live)-leastRoom, 0))
+	release = t.quiet >= quietTicks && u.held > u.live+t.spare+least && (t.releasedAt.IsZero() || now.Sub(t.releasedAt) >= giveEvery)
 	return percent, release
 }
 
 // released notes that memory was given back.
 func (t *thrift) released(u usage) {
-	t.releasedAt, t.kept, t.allocated, t.burst = t.at, u.held, u.allocated, false
+	t.releasedAt, t.spare, t.allocated, t.burst = t.at, u.held-min(u.live, u.held), u.allocated, false
 }
 
 // gcPercent is the room between two collections, in percent of what lives.

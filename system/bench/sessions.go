@@ -48,7 +48,7 @@ func (r *run) many(ctx context.Context, dir string, sessions int) (values, error
 	if _, err := s.surge(ctx, r.warmUp(), ""); err != nil {
 		return nil, err
 	}
-	v, err := s.surge(ctx, max(r.o.Events/2, sessions), "")
+	v, err := s.surge(ctx, max(2*r.o.Events, sessions), "")
 	if err != nil {
 		return nil, err
 	}

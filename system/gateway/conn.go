@@ -138,10 +138,11 @@ func (c *Conn) Read() ([]byte, error) {
 	}
 }
 
-// Ready reports that Read needs no wait for the network: a whole message is here. The goroutine that reads may call it.
+// Ready reports that Read needs no wait for the network: a whole message is here. It may say no although there is one. The
+// goroutine that reads may call it.
 func (c *Conn) Ready() bool {
 	b := c.in.unread()
-	if len(b) < 2 {
+	if len(b) < 2 || b[0]&0x80 == 0 || b[0]&0x08 != 0 { // a fragment, or a control frame, after which Read reads on
 		return false
 	}
 	switch n := int(b[1] & 0x7f); n {

@@ -216,3 +216,37 @@ func TestConn_ends_a_read_that_waits_when_it_is_dropped(t *testing.T) {
 		}
 	})
 }
+
+// Ready may promise only what Read gives without a wait: an event is held back on its word.
+func TestConn_is_ready_only_for_a_whole_message(t *testing.T) {
+	text := ws.MustCompileFrame(ws.NewTextFrame([]byte(`{"op":11}`)))
+	fragment := ws.NewFrame(ws.OpText, false, []byte(`{"op":`))
+	for _, c := range []struct {
+		name string
+		next []byte
+		want bool
+	}{
+		{"nothing", nil, false},
+		{"a whole message", text, true},
+		{"a large one", ws.MustCompileFrame(ws.NewTextFrame(bytes.Repeat([]byte("x"), 300))), true},
+		{"half a header", text[:1], false},
+		{"half a message", text[:5], false},
+		{"a fragment", ws.MustCompileFrame(fragment), false},
+		{"a ping", ws.MustCompileFrame(ws.NewPingFrame(nil)), false},
+		{"a close frame", ws.MustCompileFrame(ws.NewCloseFrame(nil)), false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			client, server := overTCP(t)
+			defer client.Close()
+			defer server.Close()
+			conn := &Conn{net: client}
+			conn.in = newIntake(client, append(bytes.Clone(text), c.next...), conn.rest)
+			if _, err := conn.Read(); err != nil {
+				t.Fatal(err)
+			}
+			if got := conn.Ready(); got != c.want {
+				t.Errorf("got %v, want %v", got, c.want)
+			}
+		})
+	}
+}

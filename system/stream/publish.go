@@ -183,9 +183,12 @@ func encode(ev *messages.Event) item {
 func (p *Publisher) try(l *lane, it *item, more bool) (taken bool, err error) {
 	it.taken = p.clock()
 	p.mu.Lock()
-	if p.closed || l.spilling || len(l.waiters) > 0 || !l.fits(it.bytes) {
+	if p.closed || !l.takes(it.bytes) {
 		p.mu.Unlock()
 		return false, nil
+	}
+	if len(l.waiters) > 0 {
+		l.barge--
 	}
 	return true, p.launch(l, it, 0, it.taken, more)
 }

@@ -292,3 +292,27 @@ func TestParseAck(t *testing.T) {
 		})
 	}
 }
+
+// Who has waited brings some more events without waiting again; the others must have their turn all the same.
+func TestPublish_gives_everybody_a_turn_while_the_window_is_full(t *testing.T) {
+	for _, window := range []int{1, 16, 64} {
+		t.Run(strconv.Itoa(window), func(t *testing.T) {
+			r := newRig(t, Options{URL: startNATS(t).url(), Window: window})
+			const shards, each = 200, 20
+			for shard, last := range r.flood(shards, 1, each, nil) {
+				if last != each {
+					t.Fatalf("shard %d: got %d events published, want %d", shard, last, each)
+				}
+			}
+			r.drain()
+			p := r.Publisher
+			p.mu.Lock()
+			defer p.mu.Unlock()
+			for _, l := range p.lanes {
+				if l.reserved != 0 || l.promised != 0 || l.bytes != 0 || len(l.waiters) != 0 {
+					t.Errorf("%s: got %d slots and %d bytes promised, %d bytes held, %d waiters; want none", l.stream, l.reserved, l.promised, l.bytes, len(l.waiters))
+				}
+			}
+		})
+	}
+}

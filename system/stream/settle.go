@@ -102,7 +102,7 @@ func (p *Publisher) settleAll(batch []answer) {
 		p.account(s)
 		touched[a.lane.stream] = true
 	}
-	p.roomMade(touched)
+	idle := p.roomMade(touched)
 	p.mu.Unlock()
 	now := time.Now()
 	for i := range all {
@@ -110,6 +110,9 @@ func (p *Publisher) settleAll(batch []answer) {
 		all[i] = settled{}
 	}
 	p.settler.settled = all
+	if idle != nil {
+		close(idle) // after everybody was told: the last checkpoints are written next
+	}
 	for _, a := range batch {
 		if a.err != nil {
 			p.refused(a.lane, a.token, a.err)
@@ -124,9 +127,12 @@ func (p *Publisher) settle(l *lane, slot *slot, stored uint64) {
 	p.account(&s)
 	var touched [messages.Streams]bool
 	touched[l.stream] = true
-	p.roomMade(touched)
+	idle := p.roomMade(touched)
 	p.mu.Unlock()
 	p.tell(&s, time.Now())
+	if idle != nil {
+		close(idle)
+	}
 }
 
 // settleOne settles a send without an answer.
@@ -147,8 +153,9 @@ func (p *Publisher) account(s *settled) {
 	}
 }
 
-// roomMade lets those go on who waited for an acknowledgement in these lanes. The caller holds mu.
-func (p *Publisher) roomMade(in [messages.Streams]bool) {
+// roomMade lets those go on who waited for an acknowledgement in these lanes. Who waits for all to be acknowledged does so
+// on idle, which the caller closes if it is not nil. The caller holds mu.
+func (p *Publisher) roomMade(in [messages.Streams]bool) (idle chan struct{}) {
 	for s, l := range p.lanes {
 		if !in[s] {
 			continue
@@ -168,9 +175,9 @@ func (p *Publisher) roomMade(in [messages.Streams]bool) {
 		}
 	}
 	if p.idle != nil && p.empty() {
-		close(p.idle)
-		p.idle = nil
+		idle, p.idle = p.idle, nil
 	}
+	return idle
 }
 
 // tell gives the buffer back and says that the event is stored. It runs without a lock and does not block.

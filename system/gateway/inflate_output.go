@@ -33,7 +33,7 @@ func (o *output) begin(wire int) {
 	}
 	o.b, o.n, o.base = o.held.b, 0, 0
 	if want := 4 * wire; want > len(o.b) {
-		o.room(min(want, keepOutput))
+		o.room(min(want, keepOutput-slack))
 	}
 }
 
@@ -54,7 +54,7 @@ func (o *output) release() {
 // room makes sure that n more bytes and the slack fit.
 func (o *output) room(n int) {
 	if need := o.n + n + slack; need > len(o.b) {
-		grown := make([]byte, max(need, 2*len(o.b)))
+		grown := make([]byte, max(need, min(2*len(o.b), maxInflated+maxBlock+slack)))
 		copy(grown, o.b[:o.n])
 		o.b = grown
 	}

@@ -137,6 +137,8 @@ func (d *deflated) compressed(c *deflateCodes) bool {
 				v |= binary.LittleEndian.Uint64(in[at:]) << (bits & 63)
 				at += (63 - bits) >> 3
 				bits |= 56
+			} else {
+				continue // near the end: to the refill that goes byte by byte
 			}
 		}
 		if e&isTable != 0 {
@@ -154,7 +156,7 @@ func (d *deflated) compressed(c *deflateCodes) bool {
 		if e&isOther != 0 { // the end of the block, or no code
 			v >>= e & 31
 			bits -= int(e & 31)
-			ok = e&31 != 0
+			ok = e>>16 == endOfBlock
 			break
 		}
 		v >>= e & 31

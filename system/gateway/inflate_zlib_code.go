@@ -26,7 +26,9 @@ type deflateEntry uint32
 const (
 	isLiteral deflateEntry = 1 << 5
 	isTable   deflateEntry = 1 << 6
-	isOther   deflateEntry = 1 << 7 // the end of a block, or no code at all: then the length is 0
+	isOther   deflateEntry = 1 << 7 // the end of a block, or no code at all
+
+	endOfBlock = 1 // the value that tells it from no code
 )
 
 // What symbols stand for, without the length of their codes.
@@ -41,7 +43,7 @@ func makeLiteralEntries() []deflateEntry {
 	for i := range 256 {
 		list[i] = isLiteral | deflateEntry(i)<<16
 	}
-	list[256] = isOther
+	list[256] = isOther | endOfBlock<<16
 	lengths := makeEntries(31, 29, 3, [][2]int{{8, 0}, {4, 1}, {4, 2}, {4, 3}, {4, 4}, {4, 5}, {1, 0}})
 	lengths[28] = 258 << 16 // not 259
 	return append(list, lengths...)

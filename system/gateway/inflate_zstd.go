@@ -13,13 +13,15 @@ import (
 // What a block needs while it is decoded is shared by all connections. klauspost/compress, which the
 // tests hold it against, keeps 0.45 MB more for each stream, whatever its options.
 type zstdInflater struct {
-	most  int    // bytes of one payload: maxInflated, less in tests
-	buf   []byte // a message that ends within a block
-	frame zstdFrame
-	block *zstdTables // nil before the first compressed block
-	back  window
-	out   output
-	err   error // sticky
+	most   int    // bytes of one payload: maxInflated, less in tests
+	buf    []byte // a message that ends within a block
+	frame  zstdFrame
+	ahead  zstdFrame // as it will be behind the first passed bytes of buf, which are whole blocks
+	passed int
+	block  *zstdTables // nil before the first compressed block
+	back   window
+	out    output
+	err    error // sticky
 }
 
 // zstdFrame is where between two blocks a stream stands.
@@ -58,11 +60,14 @@ func (z *zstdInflater) inflate(msg []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	whole, err := z.frame.whole(buf)
+	if len(z.buf) == 0 {
+		z.ahead, z.passed = z.frame, 0
+	}
+	n, err := z.ahead.pass(buf[z.passed:])
 	if err != nil {
 		return nil, err
 	}
-	if !whole { // the message ends within a block, which Discord's do not
+	if z.passed += n; z.passed < len(buf) { // the message ends within a block, which Discord's do not
 		z.buf = keepAll(z.buf, buf)
 		return nil, nil
 	}
@@ -81,7 +86,7 @@ func (z *zstdInflater) inflate(msg []byte) ([]byte, error) {
 	return payload, nil
 }
 
-// blocks decodes all of b, which whole has passed.
+// blocks decodes all of b, which pass went over.
 func (z *zstdInflater) blocks(b []byte, s *scratch) error {
 	for len(b) > 0 {
 		if !z.frame.open {
@@ -166,37 +171,37 @@ func (h zstdBlock) wire() int {
 	return h.size
 }
 
-// whole reports whether b ends between two blocks; b begins between two, in the state f.
-func (f zstdFrame) whole(b []byte) (bool, error) {
-	for len(b) > 0 {
+// pass goes over the whole blocks that b begins with, and returns how many bytes those are. b begins between two blocks, in
+// the state f, which becomes that behind them.
+func (f *zstdFrame) pass(b []byte) (passed int, err error) {
+	for size := len(b); len(b) > 0; passed = size - len(b) {
 		if !f.open {
 			n, frame, err := zstdFrameHeader(b)
 			if n == 0 || err != nil {
-				return false, err
+				return passed, err
 			}
-			f, b = frame, b[n:]
+			*f, b = frame, b[n:]
 			continue
 		}
 		if len(b) < 3 {
-			return false, nil
+			return passed, nil
 		}
 		head := zstdBlockHeader(b)
 		if head.size > maxBlock || head.kind == 3 {
-			return false, errors.New("gateway: inflate: zstd: bad block header")
+			return passed, errors.New("gateway: inflate: zstd: bad block header")
 		}
 		n := 3 + head.wire()
-		if head.last {
-			if f.checksum {
-				n += 4
-			}
-			f = zstdFrame{}
+		if head.last && f.checksum {
+			n += 4
 		}
 		if len(b) < n {
-			return false, nil
+			return passed, nil
 		}
-		b = b[n:]
+		if b = b[n:]; head.last {
+			*f = zstdFrame{}
+		}
 	}
-	return true, nil
+	return passed, nil
 }
 
 // zstdFrameHeader reads the frame header that b begins with and returns its length, 0 where b is too short.

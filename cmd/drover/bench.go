@@ -66,7 +66,7 @@ nothing else should run on the machine.`,
 	f.BoolVar(&b.Quick, "quick", false, "small and short, one round, no verdicts: shows that everything runs")
 	f.IntVar(&b.Rounds, "rounds", 0, "each figure is the median of so many (default 5, with --quick 1)")
 	f.IntVar(&b.Events, "events", 0, "events of one throughput measurement (default 200000, with --quick 10000)")
-	f.IntVar(&b.Sessions, "sessions", 25, "gateway sessions of the throughput and latency rows")
+	f.IntVar(&b.Sessions, "sessions", 1, "gateway sessions of the throughput and latency rows")
 	f.StringVar(&b.Storage, "storage", "memory", "storage of the streams: memory or file")
 	f.StringVar(&b.NATS, "nats-server", "", "a nats-server program to run (default: the server inside this program, as a process of its own)")
 	f.BoolVar(&b.asJSON, "json", false, "the report as one JSON document; progress goes to standard error")
@@ -94,6 +94,9 @@ func (b *benchmarking) run(ctx context.Context) error {
 		err = b.Check()
 	}
 	if err != nil {
+		if b.keep == "" && dir != "" {
+			_ = os.RemoveAll(dir)
+		}
 		return &system.Error{Code: exitUsage, Text: "bench", Err: err}
 	}
 	report, err := bench.Run(ctx, b.Options)
@@ -154,8 +157,15 @@ func (b *benchmarking) write(report *bench.Report) error {
 func (b *benchmarking) writeMarkdown(report *bench.Report) error {
 	plots := ""
 	if b.plots != "" {
-		var err error
-		if plots, err = filepath.Rel(filepath.Dir(b.markdown), b.plots); err != nil {
+		from, err := filepath.Abs(filepath.Dir(b.markdown))
+		if err != nil {
+			return fmt.Errorf("bench: --markdown: %w", err)
+		}
+		to, err := filepath.Abs(b.plots)
+		if err != nil {
+			return fmt.Errorf("bench: --plots: %w", err)
+		}
+		if plots, err = filepath.Rel(from, to); err != nil {
 			return fmt.Errorf("bench: --plots as seen from --markdown: %w", err)
 		}
 	}

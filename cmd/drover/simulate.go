@@ -68,6 +68,7 @@ from it what it would get from Discord, and what it did wrong stands in /control
 	f.DurationVar(&o.GuildSpread, "guild-spread", 0, "time over which a shard's guilds load")
 	f.StringVar(&s.guildSize, "guild-size", "", "bytes of the smallest and the largest GUILD_CREATE, as 5000-60000 (default: as they come, 6 to 35 KB)")
 	f.Float64Var(&o.Rate, "rate", 100, "events per second over all shards; 0: none")
+	f.BoolVar(&o.Smooth, "smooth", false, "send each event when it is due, not those of a millisecond together (takes some CPU)")
 	f.Int64Var(&o.Events, "events", 0, "stop the traffic after so many events; 0: never")
 	f.Uint64Var(&o.Seed, "seed", 1, "choice of ids, names and events")
 	f.IntVar(&o.MaxConcurrency, "max-concurrency", 16, "shards that may identify at once, every 5 s")

@@ -15,7 +15,7 @@ import (
 
 // Bot is what people write by hand to bring Discord's events to JetStream, and what drover is compared with: discordgo reads
 // and decodes, a handler puts the event into a small envelope and publishes it, and waits for the acknowledgement, since
-// order and delivery matter to it. It does nothing that would slow it down and that it could leave.
+// order and delivery matter to it. Its handlers get discordgo's types, as everybody's do, so these are what it encodes.
 type Bot struct {
 	APIURL  string // Discord's
 	NATS    string

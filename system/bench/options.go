@@ -53,7 +53,7 @@ func (o *Options) Check() error {
 	}
 	def(&o.Rounds, 5, 1)
 	def(&o.Events, 200_000, 10_000)
-	def(&o.Sessions, 25, 25)
+	def(&o.Sessions, 1, 1)
 	if o.Storage == "" {
 		o.Storage = "memory"
 	}

@@ -39,7 +39,7 @@ func (r *run) many(ctx context.Context, dir string, sessions int) (values, error
 		return nil, err
 	}
 	defer s.end()
-	if err := s.discord(ctx, sessions, "--guilds", strconv.Itoa(sessions)); err != nil {
+	if err := s.discord(ctx, sessions, "--guilds", strconv.Itoa(sessions), "--smooth"); err != nil {
 		return nil, err
 	}
 	if err := s.run(ctx, setting{compress: "none"}); err != nil {

@@ -14,11 +14,12 @@ import (
 
 // stage is one measurement at work: a fresh NATS server, a Discord, and what reads it. One goroutine uses it.
 type stage struct {
-	o      *Options
-	dir    string
-	nats   *broker
-	sim    *simulator
-	client *client
+	sessions int // of the simulated gateway
+	o        *Options
+	dir      string
+	nats     *broker
+	sim      *simulator
+	client   *client
 }
 
 // newStage makes a folder of its own for a measurement and starts NATS. The caller ends it.
@@ -53,6 +54,7 @@ func (s *stage) end() {
 
 // discord starts the simulator for so many sessions.
 func (s *stage) discord(ctx context.Context, sessions int, args ...string) (err error) {
+	s.sessions = sessions
 	s.sim, err = startSimulator(ctx, s.o, s.dir, append([]string{"--shards", strconv.Itoa(sessions), "--rate", "0"}, args...)...)
 	return err
 }
@@ -120,6 +122,9 @@ func (s *stage) surge(ctx context.Context, n int, record string) (values, error)
 	held, err := s.sim.surge(ctx, n)
 	if err != nil {
 		return nil, err
+	}
+	if held.Sessions != s.sessions {
+		return nil, fmt.Errorf("bench: %d sessions hold the events, want %d", held.Sessions, s.sessions)
 	}
 	before, err := s.nats.settled(ctx)
 	if err != nil {

@@ -33,6 +33,9 @@ type Options struct {
 
 	// Rate is the number of events per second over all sessions. 0: none.
 	Rate float64
+	// Smooth sends each event when it is due, as a gateway does, and not what is due in a millisecond together. It takes
+	// some percent of a CPU while there is traffic.
+	Smooth bool
 	// Events ends the traffic after that many events. 0: it never ends.
 	Events int64
 	// Seed makes ids, names and the mix of events. The same seed gives the

@@ -34,6 +34,7 @@ const (
 	fineRate      = 20_000
 	trafficBurst  = 100 * time.Millisecond // what a late timer makes up for
 	trafficStride = 256                    // events after which writers are woken within a burst
+	smoothNap     = 20 * time.Microsecond  // with Options.Smooth; it takes about 75 µs
 )
 
 func newTraffic(s *Server) *traffic {
@@ -71,10 +72,16 @@ func (t *traffic) run(ctx context.Context) {
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
 	last := time.Now()
+	smooth := make(chan time.Time) // always due
+	close(smooth)
 	for {
 		rate := t.currentRate()
 		var due <-chan time.Time // never, at rate 0
-		if rate > 0 {
+		switch {
+		case rate > 0 && t.srv.opts.Smooth:
+			nap(max(smoothNap, min(trafficTick, time.Duration((1-t.debt)/rate*float64(time.Second)))))
+			due = smooth
+		case rate > 0:
 			tick := fineTick
 			if rate > fineRate {
 				tick = trafficTick

@@ -279,3 +279,23 @@ func BenchmarkRender(b *testing.B) {
 		buf = appendDispatch(buf[:0], w, &e)
 	}
 }
+
+func TestSmoothTrafficMakesWhatItWasAskedFor(t *testing.T) {
+	s := newServer(t, Options{Rate: 20_000, Events: 500, Smooth: true})
+	c, _ := start(t, s, "none", intentsKnown, 0, 1)
+	go func() { // ends with the server
+		for {
+			if _, err := c.message(); err != nil {
+				return
+			}
+		}
+	}()
+	select {
+	case <-s.TrafficDone():
+	case <-time.After(time.Minute):
+		t.Fatal("no end of 500 events in a minute")
+	}
+	if n := s.Counts().TrafficMade; n != 500 {
+		t.Errorf("got %d events, want 500", n)
+	}
+}

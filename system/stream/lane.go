@@ -107,6 +107,9 @@ func (l *lane) grant() {
 	}
 	l.barge = 0
 	free := len(l.ring.slots) - l.ring.used() - l.reserved
+	if !l.spilling && free < len(l.ring.slots)/32 {
+		return // more acknowledgements are under way; each wake-up shall be worth it
+	}
 	n := 0
 	for ; n < len(l.waiters) && l.fits(l.waiters[n].bytes) && (l.barge == 0 || free >= burst); n++ {
 		w := l.waiters[n]

@@ -23,6 +23,8 @@ type carried struct {
 	lost       string            // the newest session that was lost
 	gap        *messages.GapData // of a lost session, until the new one begins
 	owed       []*messages.Event // the read goroutine's: not taken by the window yet
+	mine       bool              // a READY or RESUMED came in this tenure
+	waits      bool              // for a valid fence: until then nothing is dialled
 	starvedAt  time.Time         // when the reader was last seen waiting for room that there was not
 	cutOff     bool              // the connection ended about then
 

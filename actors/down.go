@@ -18,6 +18,9 @@ func (s *shard) down(e gateway.Down) {
 		}
 		s.Meters.Resume(s.ID, s.Pool, outcome)
 	}
+	if e.Reason == gateway.DownInvalid {
+		s.answered()
+	}
 	text := downText(e, s.loss)
 	s.status.LastError, s.carried.lastError = text, text
 	attrs := []any{"shard_id", s.ID, "pool_id", s.Pool, "reason", e.Reason, "close_code", e.CloseCode, "next", e.Next}

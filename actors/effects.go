@@ -80,11 +80,15 @@ func (s *shard) wake(at time.Time) {
 	s.timer = time.AfterFunc(time.Until(at), func() { root.Send(self, tick{}) })
 }
 
-// wantPermit asks in a goroutine that ends with the permit or with the connection's context.
+// wantPermit asks in a goroutine that ends with the permit or with the connection's context. It asks under a valid fence
+// only: whose the pool is by then knows nobody.
 func (s *shard) wantPermit() {
-	ctx, permits, id, again := s.ctx, s.Permits, s.ID, s.carried.identified
+	ctx, permits, fence, id, again := s.ctx, s.Permits, s.Tenure, s.ID, s.carried.identified
 	self, root, number := s.self, s.root, generation(s.carried.generation)
 	go func() {
+		if awaitValid(ctx, fence) != nil {
+			return
+		}
 		permit, err := permits.Acquire(ctx, id, again)
 		if err != nil {
 			return // only ctx's cause: the connection is gone
@@ -130,6 +134,7 @@ func (s *shard) connect(e gateway.Connect) {
 
 func (s *shard) up(e gateway.Up) {
 	c := s.carried
+	s.serves(e.Resumed)
 	c.lastError, c.cutOff, c.starvedAt = "", false, time.Time{}
 	s.status.LastError = ""
 	how := "identified"
@@ -214,6 +219,7 @@ func (s *shard) lifeCycle(fill func(*messages.LifeCycle)) {
 		Connection: s.carried.generation, At: time.Now(),
 	}
 	fill(&l)
+	l.Fence, l.Receipt = s.Tenure, s.Tenure.watch(l.Receipt)
 	s.root.Send(s.Publisher, l)
 }
 

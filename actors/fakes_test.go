@@ -3,7 +3,9 @@ package actors
 import (
 	"context"
 	"maps"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"drover/messages"
@@ -15,6 +17,12 @@ type taken struct {
 	seq          int64
 	own          bool // one of drover's life-cycle events
 	data, id     string
+}
+
+// unsettled is an event that waits for its acknowledgement. Under an invalid fence there is none.
+type unsettled struct {
+	fence messages.Fence
+	acked func()
 }
 
 // fakeWindow takes everything and acknowledges it at once. It is full between hold and release.
@@ -30,7 +38,9 @@ type fakeWindow struct {
 	full            chan struct{} // closed by release; nil: there is room
 	overfull        bool          // what Full says while there is no room
 	unanswered      bool          // nothing is acknowledged; ack does it
-	receipts        []func()      // of what is not acknowledged
+	receipts        []unsettled   // of what is not acknowledged
+	abandoned       []messages.Fence
+	late            int // events of fences that were abandoned before
 	stored          [messages.Streams]uint64
 	spooled         map[string][messages.Streams]messages.Spooled
 	adopted         map[string]messages.Receipt
@@ -76,8 +86,11 @@ func (w *fakeWindow) Publish(ctx context.Context, ev *messages.Event) error {
 		w.mu.Unlock()
 		receipt.Acked(stream, seq, stored)
 	}
-	if w.unanswered {
-		w.receipts = append(w.receipts, answer)
+	if slices.Contains(w.abandoned, ev.Fence) {
+		w.late++
+	}
+	if w.unanswered || !messages.Valid(ev.Fence) {
+		w.receipts = append(w.receipts, unsettled{ev.Fence, answer})
 		answer = func() {}
 	}
 	w.mu.Unlock()
@@ -108,19 +121,31 @@ func (w *fakeWindow) answerSome(choose func(i int) bool) {
 	w.mu.Lock()
 	waiting := w.receipts
 	w.receipts = nil
-	for i, acked := range waiting {
-		if !choose(i) {
-			w.receipts = append(w.receipts, acked)
-			waiting[i] = nil
+	for i, u := range waiting {
+		if !choose(i) || !messages.Valid(u.fence) {
+			w.receipts = append(w.receipts, u)
+			waiting[i].acked = nil
 		}
 	}
 	w.mu.Unlock()
-	for _, acked := range waiting {
-		if acked != nil {
-			acked()
+	for _, u := range waiting {
+		if u.acked != nil {
+			u.acked()
 		}
 	}
 }
+
+func (w *fakeWindow) Abandon(f messages.Fence) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.abandoned = append(w.abandoned, f)
+	w.receipts = slices.DeleteFunc(w.receipts, func(u unsettled) bool { return u.fence == f })
+}
+
+// fakeFence is valid unless it is broken.
+type fakeFence struct{ broken atomic.Bool }
+
+func (f *fakeFence) Valid() bool { return !f.broken.Load() }
 
 // kill makes an end of it without a word.
 func (w *fakeWindow) kill() {

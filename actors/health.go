@@ -3,6 +3,7 @@ package actors
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -40,6 +41,8 @@ func (h *health) Receive(ctx actor.Context) {
 		h.changed(m)
 	case messages.ShardHalted:
 		h.halted(m)
+	case messages.PoolLeft:
+		h.poolLeft(m)
 	case messages.BrokerUp:
 		h.brokerUp()
 	case messages.BrokerDown:
@@ -75,6 +78,12 @@ func (h *health) halted(m messages.ShardHalted) {
 		s.status.State, s.status.Since, s.status.LastError = messages.Halted, time.Now(), text
 	}
 	h.note(m.ShardID, "halted: "+text)
+}
+
+// poolLeft comes after the last word of each of the pool's shards: they send it before the pool is told.
+func (h *health) poolLeft(m messages.PoolLeft) {
+	maps.DeleteFunc(h.shards, func(_ int, s *known) bool { return s.status.Pool == m.Pool })
+	h.note(-1, m.Note)
 }
 
 func (h *health) brokerUp() {

@@ -15,11 +15,12 @@ import (
 type keeper struct {
 	*Options
 	assign messages.Assign
+	fence  messages.Fence // invalid: nothing may be written, and stays due
 	shards []*keeping
 	poke   <-chan struct{}
 
 	cancel context.CancelFunc
-	last   chan func() // capacity 1: write the last checkpoints, call it, and end
+	last   chan func(error) // capacity 1: write the last checkpoints, call it, and end
 	done   chan struct{}
 
 	first int                 // index of the shard that the next round begins with
@@ -51,7 +52,8 @@ const (
 func startKeeper(o *Options, a messages.Assign, kept *pooled) *keeper {
 	ctx, cancel := context.WithCancel(context.Background())
 	k := &keeper{
-		Options: o, assign: a, poke: kept.poke, cancel: cancel, last: make(chan func(), 1), done: make(chan struct{}),
+		Options: o, assign: a, fence: kept.tenure, poke: kept.poke, cancel: cancel,
+		last: make(chan func(error), 1), done: make(chan struct{}),
 	}
 	for _, id := range a.Shards {
 		k.shards = append(k.shards, &keeping{id: id, carried: kept.shards[id]})
@@ -68,8 +70,9 @@ func (k *keeper) stop() {
 	}
 }
 
-// finish has the keeper write the last checkpoint of every shard, within lastTimeout, call then, and end.
-func (k *keeper) finish(then func()) { k.last <- then }
+// finish has the keeper write the last checkpoint of every shard, within lastTimeout, call then with what kept it from
+// that, and end.
+func (k *keeper) finish(then func(error)) { k.last <- then }
 
 func (k *keeper) run(ctx context.Context) {
 	defer close(k.done)
@@ -81,14 +84,14 @@ func (k *keeper) run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
-			k.round(ctx, (*keeping).due)
+			_ = k.round(ctx, (*keeping).due) // told, and tried again
 		case <-k.poke:
-			k.round(ctx, (*keeping).fresh)
+			_ = k.round(ctx, (*keeping).fresh)
 		case then := <-k.last:
 			bounded, cancel := context.WithTimeout(ctx, lastTimeout)
-			k.round(bounded, func(*keeping, *messages.Checkpoint) bool { return true })
+			err := k.round(bounded, func(*keeping, *messages.Checkpoint) bool { return true })
 			cancel()
-			then()
+			then(err)
 			return
 		}
 	}
@@ -96,16 +99,20 @@ func (k *keeper) run(ctx context.Context) {
 
 // round saves the checkpoints that wanted chooses. It ends with the first failure, since the store is away: the next
 // round tries again, with another shard first.
-func (k *keeper) round(ctx context.Context, wanted func(*keeping, *messages.Checkpoint) bool) {
+func (k *keeper) round(ctx context.Context, wanted func(*keeping, *messages.Checkpoint) bool) error {
 	for range k.shards {
 		s := k.shards[k.first]
 		k.first = (k.first + 1) % len(k.shards)
 		version, ok := k.next(s, &k.point)
 		s.note(&k.point)
-		if ok && wanted(s, &k.point) && !k.save(ctx, s, k.point, version) {
-			return
+		if !ok || !wanted(s, &k.point) {
+			continue
+		}
+		if err := k.save(ctx, s, k.point, version); err != nil {
+			return err
 		}
 	}
+	return nil
 }
 
 // next makes c a shard's checkpoint as of now. Guilds is set where the store has not got them, and version is that of the
@@ -140,27 +147,30 @@ func (k *keeper) next(s *keeping, c *messages.Checkpoint) (version uint64, ok bo
 	return version, true
 }
 
-func (k *keeper) save(ctx context.Context, s *keeping, c messages.Checkpoint, version uint64) bool {
+func (k *keeper) save(ctx context.Context, s *keeping, c messages.Checkpoint, version uint64) error {
+	if !messages.Valid(k.fence) {
+		return errFenced // another node may have written a newer one
+	}
 	bounded, cancel := context.WithTimeout(ctx, saveTimeout)
 	err := k.Sessions.Save(bounded, c)
 	cancel()
 	if err != nil {
 		s.guilds = 0 // it may be gone with the store: the next one carries it
 		if errors.Is(err, context.Canceled) && ctx.Err() != nil {
-			return false // stopped
+			return err // stopped
 		}
 		k.Meters.Checkpoint(telemetry.Failed)
 		if now := time.Now(); now.Sub(k.told) >= tellAgain {
 			k.told = now
 			k.Log.Warn("checkpoint not written: tried again until it is", "shard_id", s.id, "pool_id", k.assign.Pool, "err", err)
 		}
-		return false
+		return err
 	}
 	k.Meters.Checkpoint(telemetry.Saved)
 	c.Guilds = nil
 	s.saved, s.guilds = c, version
 	s.carried.unsaved.Store(0)
-	return true
+	return nil
 }
 
 // note tells health since when the store is behind.

@@ -21,6 +21,7 @@ type marks struct {
 	number  uint64    // the session's, as the tracker counts
 	begun   time.Time // READY of the shard's first session ever, which may be another one; zero: in an earlier process
 	settled func()    // called when nothing is held any more; must not block; may be nil
+	before  *marks    // of the newest session before of which something was open when this one began; nil: nothing was
 
 	former    [messages.Streams]former // what an earlier process left; set before the shard starts
 	spooledAt time.Time                // when the newest of it in the spool was read; zero: there is nothing
@@ -215,6 +216,49 @@ func (m *marks) nothingOpen(stream messages.Stream, received int64) bool {
 	defer m.mu.Unlock()
 	l := &m.lanes[stream]
 	return !m.adopting && l.spool.left == 0 && l.head == len(l.open) && l.newest <= received
+}
+
+// unsettled is m, or the newest of those before it, of which something is open; nil: nothing is. Discord's events of the
+// shard's earlier sessions may be on their way as well.
+func (m *marks) unsettled() *marks {
+	for ; m != nil; m = m.before {
+		if m.busy() {
+			return m
+		}
+	}
+	return nil
+}
+
+// open counts what unsettled looks for.
+func (m *marks) open() (n int) {
+	for ; m != nil; m = m.before {
+		n += m.count()
+	}
+	return n
+}
+
+func (m *marks) busy() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for s := range m.lanes {
+		if l := &m.lanes[s]; l.spool.left > 0 || l.head < len(l.open) {
+			return true
+		}
+	}
+	return false
+}
+
+func (m *marks) count() (n int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for s := range m.lanes {
+		l := &m.lanes[s]
+		n += max(l.spool.left, 0)
+		for _, r := range l.open[l.head:] {
+			n += int(r.left)
+		}
+	}
+	return n
 }
 
 // remade forgets the positions in a stream that was made again, which counts from 1.

@@ -390,3 +390,31 @@ func equal(a, b []int64) bool {
 	}
 	return true
 }
+
+func TestMarks_count_what_is_open_of_the_sessions_before(t *testing.T) {
+	var none [messages.Streams]uint64
+	first := newMarks("first", 1, 0, none)
+	first.sent(messages.Events, 1)
+	first.sent(messages.Commands, 2)
+	quiet := newMarks("quiet", 2, 0, none)
+	quiet.before = first.unsettled()
+	last := newMarks("last", 3, 0, none)
+	last.before = quiet.unsettled()
+	if last.before != first {
+		t.Error("a session of which nothing is open is kept in mind")
+	}
+	last.sent(messages.Events, 1)
+	for want, ack := range []func(){
+		func() { first.Acked(messages.Commands, 2, 1) },
+		func() { last.Acked(messages.Events, 1, 1) },
+		func() { first.Acked(messages.Events, 1, 2) },
+	} {
+		if got := last.open(); got != 3-want || last.unsettled() == nil {
+			t.Errorf("got %d open, want %d", got, 3-want)
+		}
+		ack()
+	}
+	if got := last.open(); got != 0 || last.unsettled() != nil {
+		t.Errorf("got %d open, want none", got)
+	}
+}

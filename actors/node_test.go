@@ -33,6 +33,11 @@ type node struct {
 	dial   func(ctx context.Context, network, addr string) (net.Conn, error) // into the network in memory
 	dead   atomic.Bool                                                       // its process was killed
 
+	pools    int            // of two shards each; 0: one pool of all
+	fence    messages.Fence // of that one
+	dialling func()         // called before each dial; may be nil
+	taking   atomic.Pointer[func(*messages.Event)]
+
 	mu       sync.Mutex
 	refused  []error
 	quiesced int
@@ -59,8 +64,13 @@ func startNode(t *testing.T, shards int, simulated gatewaysim.Options, change fu
 	}
 	n.dial = pipe.Dial
 	n.spawn(change)
-	if shards > 0 {
-		n.tell(n.assignment(shards))
+	for pool := range n.pools {
+		n.take(pool, nil)
+	}
+	if shards > 0 && n.pools == 0 {
+		a := n.assignment(shards)
+		a.Fence = n.fence
+		n.tell(a)
 	}
 	return n
 }
@@ -95,6 +105,9 @@ func (n *node) spawn(change func(*node, *Options)) {
 	o.Dial = func(ctx context.Context, url string) (*gateway.Conn, error) {
 		if n.dead.Load() {
 			return nil, errTest
+		}
+		if n.dialling != nil {
+			n.dialling()
 		}
 		return dial(ctx, url)
 	}

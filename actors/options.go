@@ -62,6 +62,9 @@ type Window interface {
 	Stored() [messages.Streams]uint64
 	// Full reports that neither window nor spool has room: readers wait, and Discord's patience runs.
 	Full() bool
+	// Abandon forgets everything unacknowledged of a fence that is over, without telling receipts. Nothing of it is
+	// published after it returns, and nothing of it is handed over any more.
+	Abandon(f messages.Fence)
 }
 
 // Sessions keeps what the next process needs to RESUME.
@@ -89,7 +92,8 @@ type Permit interface {
 }
 
 // Spawn starts the root actor and with it the node's publisher and health. Send it messages.Assign for each
-// pool, messages.Quiesce and then messages.Drain to end in order, and request messages.StatusQuery to look.
+// pool, messages.Quiesce and then messages.Drain to end in order, and request messages.StatusQuery to look, and
+// messages.Revoke or messages.Drop to have a pool go while the others stay.
 func Spawn(system *actor.ActorSystem, o Options) (*actor.PID, error) {
 	if o.CheckpointInterval <= 0 {
 		o.CheckpointInterval = time.Second

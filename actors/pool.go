@@ -25,19 +25,25 @@ type pool struct {
 	shards  map[int]*actor.PID
 	ids     map[string]int // actor id → shard id
 	loud    map[int]bool   // shards that were asked to quiesce and have not answered
-	closing bool           // shards were told to drain
+	closing bool           // shards were told to drain, or to drop what they have
 	keeper  *keeper        // nil: nobody keeps checkpoints, or the last ones are written
+	timer   *time.Timer    // of the next look; nil: none is due
 }
 
 // pooled is what survives a restart of the pool.
 type pooled struct {
+	tenure          *tenure
 	shards          map[int]*carried // by id
 	poke            chan struct{}    // capacity 1: a shard's new session wants a checkpoint at once
 	gateway         string           // where sessions begin, if that has changed since the assignment
 	quiet, draining bool
+	leaving         *leaving // nil: nobody has asked for it
+	dropped         bool
 }
 
-func newPooled() *pooled { return &pooled{shards: map[int]*carried{}, poke: make(chan struct{}, 1)} }
+func newPooled(lease messages.Fence) *pooled {
+	return &pooled{tenure: newTenure(lease), shards: map[int]*carried{}, poke: make(chan struct{}, 1)}
+}
 
 // wake asks the keeper to look. Any goroutine may call it.
 func (k *pooled) wake() {
@@ -47,8 +53,11 @@ func (k *pooled) wake() {
 	}
 }
 
-// checkpointed tells the pool that its keeper has ended.
-type checkpointed struct{}
+// Messages within the pool.
+type (
+	checkpointed struct{ err error } // the keeper has ended; err is why it has not written everything
+	look         struct{}            // the hand-over may go on
+)
 
 // Restarts of one shard: failures within failureWindow count together, and from loudFailures on each
 // is logged at error. They never end a shard: one that dies silently is worse than one that retries.
@@ -71,12 +80,18 @@ func (p *pool) Receive(ctx actor.Context) {
 		p.quiesce(ctx)
 	case messages.Quiesced:
 		p.shardQuiesced(ctx, m.ShardID)
+	case messages.Revoke:
+		p.revoke(ctx, m.Timeout)
+	case look:
+		p.look(ctx)
 	case messages.Drain:
 		p.drain(ctx)
 	case checkpointed:
-		p.close(ctx)
+		p.checkpointed(ctx, m.err)
 	case messages.Drained:
 		p.shardDrained(ctx, m.ShardID)
+	case messages.Drop:
+		p.drop(ctx)
 	case *actor.Restarting, *actor.Stopping:
 		p.keeper.stop()
 	}
@@ -87,9 +102,10 @@ func (p *pool) start(ctx actor.Context) {
 	p.shards, p.ids, p.loud = map[int]*actor.PID{}, map[string]int{}, map[int]bool{}
 	if p.kept.quiet { // what is quiet stays so
 		p.quiescedAll(ctx)
-		if p.kept.draining {
+		if p.kept.draining || p.kept.dropped {
 			p.close(ctx)
 		}
+		p.look(ctx)
 		return
 	}
 	var fresh []int
@@ -144,7 +160,7 @@ func (p *pool) session(id int) gateway.SessionOptions {
 func (p *pool) spawn(ctx actor.Context, id int) {
 	o := &shardOptions{
 		Options: p.Options, Session: p.session(id), ID: id, Pool: p.assign.Pool,
-		Health: p.health, Publisher: p.publisher, carried: p.kept.shards[id],
+		Health: p.health, Publisher: p.publisher, Tenure: p.kept.tenure, carried: p.kept.shards[id],
 	}
 	pid, err := ctx.SpawnNamed(props(p.Log, func() actor.Actor { return &shard{shardOptions: o} }), fmt.Sprintf("shard-%d", id))
 	if err != nil {
@@ -207,69 +223,5 @@ func (p *pool) restart(sup actor.Supervisor, child *actor.PID, id int, stats *ac
 func (p *pool) toAll(ctx actor.Context, message any) {
 	for _, pid := range p.shards {
 		ctx.Send(pid, message)
-	}
-}
-
-// quiesce has every shard stop reading.
-func (p *pool) quiesce(ctx actor.Context) {
-	if !p.kept.quiet {
-		p.kept.quiet = true
-		for id, pid := range p.shards {
-			if p.kept.shards[id].halted != nil {
-				delete(p.shards, id)
-				continue
-			}
-			p.loud[id] = true
-			ctx.Send(pid, messages.Quiesce{})
-		}
-	}
-	p.quiescedAll(ctx)
-}
-
-func (p *pool) shardQuiesced(ctx actor.Context, id int) {
-	delete(p.loud, id)
-	p.quiescedAll(ctx)
-}
-
-func (p *pool) quiescedAll(ctx actor.Context) {
-	if p.kept.quiet && len(p.loud) == 0 {
-		ctx.Send(p.parent, messages.Quiesced{Pool: p.assign.Pool})
-	}
-}
-
-// drain writes the last checkpoints and then closes the sessions: what a checkpoint says of acknowledgements is as new
-// then as it can be.
-func (p *pool) drain(ctx actor.Context) {
-	if p.kept.draining {
-		return
-	}
-	p.kept.draining = true
-	p.quiesce(ctx) // where nobody has asked for it
-	if p.keeper == nil {
-		p.close(ctx)
-		return
-	}
-	self, root := p.self, p.root
-	p.keeper.finish(func() { root.Send(self, checkpointed{}) })
-}
-
-func (p *pool) close(ctx actor.Context) {
-	p.closing = true
-	p.toAll(ctx, messages.Drain{})
-	p.drainedAll(ctx)
-}
-
-func (p *pool) shardDrained(ctx actor.Context, id int) {
-	if pid, ok := p.shards[id]; ok {
-		delete(p.shards, id)
-		ctx.Stop(pid)
-	}
-	p.shardQuiesced(ctx, id)
-	p.drainedAll(ctx)
-}
-
-func (p *pool) drainedAll(ctx actor.Context) {
-	if p.closing && len(p.shards) == 0 {
-		ctx.Send(p.parent, messages.Drained{Pool: p.assign.Pool})
 	}
 }

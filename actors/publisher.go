@@ -24,12 +24,12 @@ type publisher struct {
 
 // publishing is what survives a restart of the publisher, which only a bug in it can cause.
 type publishing struct {
-	up       bool                    // NATS is connected
-	outbox   chan messages.LifeCycle // nil before the first start and after the stop
-	waiting  []messages.LifeCycle    // what the outbox before held when it was stopped
-	draining bool                    // outbox is closed
-	cancel   context.CancelFunc      // ends the outbox's goroutine early
-	herald   chan struct{}           // closed when that has ended
+	up       bool                 // NATS is connected
+	outbox   chan *messages.Event // nil before the first start and after the stop
+	waiting  []*messages.Event    // what the outbox before held when it was stopped
+	draining bool                 // outbox is closed
+	cancel   context.CancelFunc   // ends the outbox's goroutine early
+	herald   chan struct{}        // closed when that has ended
 }
 
 // replayed ends a replay; err is the context's, or nil.
@@ -37,6 +37,9 @@ type replayed struct {
 	number context.Context // of which replay
 	err    error
 }
+
+// owing is what a shard that has stopped reading still owes: its own events, and guild.leave of guilds that are gone.
+type owing struct{ events []*messages.Event }
 
 // outboxSize bounds life-cycle events that wait for room in the window: some per shard of a large node.
 const outboxSize = 4096
@@ -58,6 +61,8 @@ func (p *publisher) Receive(ctx actor.Context) {
 		p.replayed(m)
 	case messages.LifeCycle:
 		p.lifeCycle(m)
+	case owing:
+		p.queue(m.events...)
 	case messages.Drain:
 		p.drain()
 	case *actor.Restarting:
@@ -81,17 +86,17 @@ func (p *publisher) start(ctx actor.Context) {
 // stop ends it early and waits for it.
 func (p *publisher) open(parent *actor.PID, root *actor.RootContext) {
 	kept, window := p.kept, p.Window
-	outbox, herald := make(chan messages.LifeCycle, max(outboxSize, len(kept.waiting))), make(chan struct{})
-	for _, l := range kept.waiting {
-		outbox <- l
+	outbox, herald := make(chan *messages.Event, max(outboxSize, len(kept.waiting))), make(chan struct{})
+	for _, ev := range kept.waiting {
+		outbox <- ev
 	}
 	run, cancel := context.WithCancel(context.Background())
 	kept.outbox, kept.waiting, kept.draining, kept.cancel, kept.herald = outbox, nil, false, cancel, herald
 	go func() {
 		defer close(herald)
-		for l := range outbox {
-			if window.Publish(run, l.Event()) != nil { // only when the window or the publisher ends
-				kept.waiting = append(kept.waiting, l)
+		for ev := range outbox {
+			if hand(run, window, ev) != nil { // only when the window or the publisher ends
+				kept.waiting = append(kept.waiting, ev)
 				return
 			}
 		}
@@ -99,6 +104,15 @@ func (p *publisher) open(parent *actor.PID, root *actor.RootContext) {
 			root.Send(parent, messages.Flushed{})
 		}
 	}()
+}
+
+// hand gives an event to the window, unless its pool has gone: then nothing of it may be published.
+func hand(ctx context.Context, w Window, ev *messages.Event) error {
+	t, ok := ev.Fence.(*tenure)
+	if !ok {
+		return w.Publish(ctx, ev)
+	}
+	return t.during(ctx, func(ctx context.Context) error { return w.Publish(ctx, ev) })
 }
 
 // drain closes the outbox: shards are silent by now.
@@ -157,19 +171,23 @@ func (p *publisher) replayed(m replayed) {
 	}
 }
 
-// lifeCycle queues one of drover's own events. It never blocks: the window may be full while shards
-// come and go.
-func (p *publisher) lifeCycle(l messages.LifeCycle) {
+// lifeCycle queues one of drover's own events.
+func (p *publisher) lifeCycle(l messages.LifeCycle) { p.queue(l.Event()) }
+
+// queue never blocks: the window may be full while shards come and go.
+func (p *publisher) queue(events ...*messages.Event) {
 	if p.kept.draining {
 		return
 	}
-	select {
-	case p.kept.outbox <- l:
-	default:
-		p.Meters.Error(telemetry.Node, telemetry.Node, telemetry.ErrPublish)
-		p.Log.Error("life-cycle event dropped: too many wait for the broker", "shard_id", l.ShardID)
-		if l.Receipt != nil {
-			l.Receipt.Acked(messages.Events, l.Seq, 0) // or its session would never be kept
+	for _, ev := range events {
+		select {
+		case p.kept.outbox <- ev:
+		default:
+			p.Meters.Error(telemetry.Node, telemetry.Node, telemetry.ErrPublish)
+			p.Log.Error("life-cycle event dropped: too many wait for the broker", "shard_id", ev.ShardID)
+			if ev.Receipt != nil {
+				ev.Receipt.Acked(messages.Events, ev.Seq, 0) // or its session would never be kept
+			}
 		}
 	}
 }
@@ -180,8 +198,8 @@ func (p *publisher) stop() {
 	p.drain()
 	<-p.kept.herald
 	// Where the root restarts the next incarnation takes them: one may be a gap, and a checkpoint waits for its receipt.
-	for l := range p.kept.outbox {
-		p.kept.waiting = append(p.kept.waiting, l)
+	for ev := range p.kept.outbox {
+		p.kept.waiting = append(p.kept.waiting, ev)
 	}
 	p.kept.outbox = nil
 }

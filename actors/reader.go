@@ -171,7 +171,7 @@ func (r *reader) dispatch(f *gateway.Frame, now time.Time) error {
 	r.event = messages.Event{
 		Kind: verdict.Kind, Session: r.session, Seq: f.S, ShardID: r.shard.ID, Read: now,
 		GuildID: f.GuildID(), ChannelID: f.ChannelID(), UserID: f.UserID(),
-		Data: f.D, Extra: r.splice(f), Receipt: r.marks, More: r.conn.Ready(),
+		Data: f.D, Extra: r.splice(f), Fence: r.shard.Tenure, Receipt: r.marks, More: r.conn.Ready(),
 	}
 	r.held = r.event.More
 	r.marks.sent(verdict.Kind.Stream, f.S)
@@ -226,7 +226,7 @@ func (r *reader) ready(f *gateway.Frame, payload []byte, now time.Time) error {
 	left := r.tracker.Begin(f.S, ready.Guilds)
 	r.session, r.replayed = ready.SessionID, -1
 	r.marks = newMarks(r.session, r.tracker.Session(), f.S, r.shard.Window.Stored())
-	r.marks.begun, r.marks.settled = begun, r.shard.carried.poke
+	r.marks.begun, r.marks.settled, r.marks.before = begun, r.shard.carried.poke, r.shard.carried.marks.Load().unsettled()
 	r.declareGap(now)
 	r.lifeCycle(now, func(l *messages.LifeCycle) {
 		l.Ready = &messages.ReadyData{Session: messages.ShortSession(r.session), Guilds: len(ready.Guilds)}
@@ -280,6 +280,7 @@ func (r *reader) lifeCycle(now time.Time, fill func(*messages.LifeCycle)) {
 // owe takes an event that no RESUME brings again. So it outlives the connection, where that ends before the
 // window has room.
 func (r *reader) owe(ev *messages.Event) {
+	ev.Fence, ev.Receipt = r.shard.Tenure, r.shard.Tenure.watch(ev.Receipt)
 	r.shard.carried.owed = append(r.shard.carried.owed, ev)
 }
 
@@ -301,7 +302,7 @@ func (r *reader) seen() gateway.Seen {
 }
 
 // quiesce stops taking dispatches; control payloads go on, so that the connection stays alive. It waits only for a frame
-// in progress, which a cancelled context ends.
+// in progress, which a cancelled context ends, and what is owed is the shard's then.
 func (r *reader) quiesce() {
 	r.quiet.Store(true)
 	r.cancel()

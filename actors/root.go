@@ -2,6 +2,7 @@ package actors
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/asynkron/protoactor-go/actor"
 
@@ -23,6 +24,7 @@ type root struct {
 type kept struct {
 	assigned   map[int]messages.Assign
 	pools      map[int]*pooled
+	exits      map[int]*exit
 	halted     map[int]bool // shards refused for good
 	refused    bool         // Refused was called
 	quiet      bool
@@ -33,7 +35,8 @@ type kept struct {
 
 func newKept() *kept {
 	return &kept{
-		assigned: map[int]messages.Assign{}, pools: map[int]*pooled{}, halted: map[int]bool{}, known: map[int]*known{},
+		assigned: map[int]messages.Assign{}, pools: map[int]*pooled{}, exits: map[int]*exit{}, halted: map[int]bool{},
+		known: map[int]*known{},
 	}
 }
 
@@ -51,8 +54,10 @@ func (r *root) Receive(ctx actor.Context) {
 	case messages.BrokerUp, messages.BrokerDown:
 		ctx.Send(r.publisher, m)
 		ctx.Send(r.health, m)
-	case messages.Trouble, messages.LifeCycle:
+	case messages.Trouble:
 		ctx.Send(r.publisher, m)
+	case messages.LifeCycle:
+		r.lifeCycle(ctx, m)
 	case messages.StatusQuery:
 		ctx.Forward(r.health)
 	case messages.ShardHalted:
@@ -63,6 +68,14 @@ func (r *root) Receive(ctx actor.Context) {
 		r.gatewayMoved(ctx, m)
 	case messages.StreamLost:
 		r.toPools(ctx, m)
+	case messages.Revoke:
+		r.revoke(ctx, m)
+	case messages.Drop:
+		r.dropPool(ctx, m)
+	case messages.Revoked, messages.Dropped:
+		r.poolGone(ctx, m)
+	case *actor.Terminated:
+		r.terminated(ctx, m.Who)
 	case messages.Quiesce:
 		r.quiesce(ctx)
 	case messages.Quiesced:
@@ -79,6 +92,7 @@ func (r *root) Receive(ctx actor.Context) {
 func (r *root) start(ctx actor.Context) {
 	r.health = r.spawn(ctx, "health", func() actor.Actor { return newHealth(r.Options, r.kept.known) })
 	r.publisher = r.spawn(ctx, "publisher", func() actor.Actor { return newPublisher(r.Options, &r.kept.publishing) })
+	r.cutShort(ctx)
 	if r.kept.quiet || r.kept.draining { // what is closed stays closed
 		if r.kept.quiet {
 			r.quiescedAll()
@@ -110,7 +124,7 @@ func (r *root) assign(ctx actor.Context, a messages.Assign) {
 func (r *root) pool(ctx actor.Context, a messages.Assign) {
 	kept := r.kept.pools[a.Pool]
 	if kept == nil {
-		kept = newPooled()
+		kept = newPooled(a.Fence)
 		r.kept.pools[a.Pool] = kept
 	}
 	r.pools[a.Pool] = r.spawn(ctx, fmt.Sprintf("pool-%d", a.Pool), func() actor.Actor {
@@ -120,6 +134,9 @@ func (r *root) pool(ctx actor.Context, a messages.Assign) {
 
 // shardHalted ends the node when no shard of it may go on.
 func (r *root) shardHalted(m messages.ShardHalted) {
+	if _, ok := r.kept.assigned[m.Pool]; !ok {
+		return // it has left
+	}
 	r.kept.halted[m.ShardID] = true
 	total := 0
 	for _, a := range r.kept.assigned {
@@ -144,6 +161,17 @@ func (r *root) refuse(err error) {
 	if r.Refused != nil {
 		r.Refused(err)
 	}
+}
+
+// lifeCycle fences what the system says of a shard with the tenure of its pool.
+func (r *root) lifeCycle(ctx actor.Context, m messages.LifeCycle) {
+	for pool, a := range r.kept.assigned {
+		if m.Fence == nil && slices.Contains(a.Shards, m.ShardID) {
+			t := r.kept.pools[pool].tenure
+			m.Fence, m.Receipt = t, t.watch(m.Receipt)
+		}
+	}
+	ctx.Send(r.publisher, m)
 }
 
 func (r *root) toPools(ctx actor.Context, message any) {
@@ -198,6 +226,10 @@ func (r *root) poolDrained(ctx actor.Context, pool int) {
 	if pid, ok := r.pools[pool]; ok {
 		delete(r.pools, pool)
 		ctx.Stop(pid)
+	}
+	if e := r.kept.exits[pool]; e != nil { // it was asked for too late to make a difference
+		e.end(ctx, pool, r.drainedOf(pool))
+		delete(r.kept.exits, pool)
 	}
 	r.flush(ctx)
 }

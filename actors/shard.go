@@ -30,6 +30,8 @@ type shard struct {
 	status  messages.ShardStatus
 	loss    error            // why the last dial or connection failed; nil: found by the session machine
 	loading *gateway.Loading // of a new session's guilds; nil: done
+	begun   bool             // the session machine was started
+	held    bool             // back by the fence, and said so
 	quiet   bool             // nothing is read any more, and nothing is dialled
 	drained bool
 }
@@ -40,6 +42,7 @@ type shardOptions struct {
 	Session           gateway.SessionOptions // this shard's own
 	ID, Pool          int
 	Health, Publisher *actor.PID
+	Tenure            *tenure
 	carried           *carried
 }
 
@@ -94,6 +97,8 @@ func (s *shard) Receive(ctx actor.Context) {
 		s.quiesce(ctx)
 	case messages.Drain:
 		s.drain(ctx)
+	case messages.Drop:
+		s.drop(ctx)
 	case *actor.Restarting, *actor.Stopping:
 		s.hangUp()
 	}
@@ -122,7 +127,7 @@ func (s *shard) start(ctx actor.Context) {
 		State: messages.Disconnected, Since: time.Now(),
 	}
 	s.session = gateway.OpenSession(s.Session, c.memory)
-	s.do(s.session.Start(time.Now()))
+	s.begin()
 }
 
 func (s *shard) dialed(m dialed) {
@@ -132,6 +137,12 @@ func (s *shard) dialed(m dialed) {
 		return
 	}
 	s.conn = m.conn
+	if !s.mayConnect() { // the fence ended under way
+		s.hangUp()
+		s.loss = errFenced
+		s.do(s.session.Lost(time.Now(), errFenced, s.seen()))
+		return
+	}
 	s.read(m.conn)
 	s.do(s.session.Dialed(time.Now()))
 }
@@ -169,12 +180,26 @@ func (s *shard) control(m control) {
 }
 
 func (s *shard) tick() {
+	switch {
+	case s.heldBack():
+		s.holdBack()
+		return
+	case !s.begun:
+		s.begin()
+		return
+	}
+	s.held = false
 	s.starving()
 	s.do(s.session.Tick(time.Now(), s.seen()))
 	s.loaded()
 }
 
 func (s *shard) granted(m granted) {
+	if !s.Tenure.Valid() { // it ended while the permit was waited for
+		m.permit.Done()
+		s.wantPermit()
+		return
+	}
 	s.permit = m.permit
 	s.do(s.session.Granted(time.Now()))
 }
@@ -206,32 +231,6 @@ func (s *shard) starving() {
 	}
 }
 
-// quiesce stops reading and leaves everything else as it is. What has no session to keep ends here: an IDENTIFY now
-// would be spent for nothing.
-func (s *shard) quiesce(ctx actor.Context) {
-	if !s.quiet {
-		s.quiet = true
-		if s.reader != nil {
-			s.reader.quiesce()
-		}
-		// A session whose READY was taken, and waits in the mailbox, is one to keep.
-		if state := s.session.State(); state != messages.Ready && state != messages.Resuming && (s.reader == nil || s.reader.session == "") {
-			s.do(s.session.Drain(time.Now(), s.seen()))
-			s.hangUp()
-		}
-	}
-	ctx.Send(ctx.Parent(), messages.Quiesced{Pool: s.Pool, ShardID: s.ID})
-}
-
-func (s *shard) drain(ctx actor.Context) {
-	if !s.drained {
-		s.drained = true
-		s.do(s.session.Drain(time.Now(), s.seen()))
-		s.hangUp()
-	}
-	ctx.Send(ctx.Parent(), messages.Drained{Pool: s.Pool, ShardID: s.ID})
-}
-
 // seen is what the read goroutine knows; without one, what the tracker kept.
 func (s *shard) seen() gateway.Seen {
 	if s.reader == nil {
@@ -248,6 +247,7 @@ func (s *shard) hangUp() {
 	}
 	if s.reader != nil {
 		s.reader.retire()
+		s.parted()
 		s.reader = nil
 	}
 	if s.conn != nil {

@@ -158,7 +158,7 @@ func TestShard_lets_go_of_what_arrives_after_it_has_stopped(t *testing.T) {
 				pipe <- conn
 				return conn, err
 			},
-		}, carried: newCarried(nil)}, root: n.system.Root, self: n.pid("gone")} // its mailbox is gone: messages vanish
+		}, Tenure: newTenure(nil), carried: newCarried(nil)}, root: n.system.Root, self: n.pid("gone")} // its mailbox is gone: messages vanish
 		s.connect(gateway.Connect{URL: n.sim.GatewayURL() + "/?v=10&encoding=json"})
 		s.wantPermit()
 		<-pipe

@@ -6,6 +6,9 @@
 //
 //	message        from → to                    meaning
 //	Assign         system → root                this node serves the pool now
+//	Revoke, Revoked   system → root → pool → root → system   hand one pool over; the others go on
+//	Drop, Dropped  system → root → pool → shards, and back   the pool is another node's: forget it
+//	PoolLeft       root → health                a pool's shards are gone from this node
 //	ShardStarted   shard → health               a shard exists; Live reads its counters
 //	ShardChanged   shard → health               a transition, with all that a page shows of it
 //	ShardHalted    pool → health, root          the shard is refused for good and has stopped

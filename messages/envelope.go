@@ -34,6 +34,9 @@ type Event struct {
 	// flushes the window before it waits for anything else.
 	More bool
 
+	// Fence must be valid whenever the event is sent; nil: it always is.
+	Fence Fence
+
 	// Receipt learns of the acknowledgement; nil where nobody needs to.
 	Receipt Receipt
 }

@@ -14,6 +14,7 @@ type LifeCycle struct {
 	Seq        int64  // last sequence number read in Session
 	Connection uint64 // number of the shard's connection; keeps ids of one session apart
 	At         time.Time
+	Fence      Fence   // must be valid whenever it is sent; the root sets that of the shard's pool where it is nil
 	Receipt    Receipt // learns of the acknowledgement; may be nil
 
 	Ready   *ReadyData
@@ -86,7 +87,10 @@ func (l *LifeCycle) Event() *Event {
 		id = strconv.AppendInt(append(id, ':'), int64(l.ShardID), 10)
 		id = strconv.AppendInt(append(id, ':'), l.At.UnixNano(), 10)
 	}
-	return &Event{Kind: kind, Session: l.Session, Seq: l.Seq, ShardID: l.ShardID, Read: l.At, Data: body, ID: hashID(id), Receipt: l.Receipt}
+	return &Event{
+		Kind: kind, Session: l.Session, Seq: l.Seq, ShardID: l.ShardID, Read: l.At, Data: body, ID: hashID(id),
+		Fence: l.Fence, Receipt: l.Receipt,
+	}
 }
 
 func (l *LifeCycle) kind() (*Kind, any) {

@@ -2,18 +2,6 @@ package messages
 
 import "time"
 
-// Assign tells the root that this node serves a pool from now on.
-type Assign struct {
-	Pool       int
-	Shards     []int  // ids of its shards, rising
-	Total      int    // shards of the bot
-	GatewayURL string // where sessions without a resume URL begin, as /gateway/bot names it
-	// Sessions are the checkpoints that an earlier process left behind, by shard id.
-	Sessions map[int]Checkpoint
-	// Lost tells shards without a checkpoint, by id, of a session that they had and that nobody can RESUME.
-	Lost map[int]LostSession
-}
-
 // LostSession is what is known of a session that has no checkpoint for the shard, since the bot was sharded
 // differently.
 type LostSession struct {

@@ -64,13 +64,18 @@ type NodeStatus struct {
 	Traffic       Traffic
 }
 
-// Budget is Discord's daily allowance of IDENTIFYs, as far as this node knows it.
+// Budget is Discord's daily allowance of IDENTIFYs, as far as this node knows it. All nodes share it, Waiting and what
+// follows is this node's.
 type Budget struct {
 	Total, Remaining int
 	ResetAt          time.Time
 	MaxConcurrency   int
+	Reserve          int           // of Remaining; only shards that have not identified today may use it
+	Repeated         int           // IDENTIFYs of shards that had identified before, within 24 h; at half of Total they stop
 	Waiting          int           // shards that wait for a permit
+	Held             int           // of them: those that the budget holds back
 	ETA              time.Duration // until the last of them has identified, at best
+	Reason           string        // what holds shards back, in words; empty: nothing does
 }
 
 // Traffic counts events since the node started.

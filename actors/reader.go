@@ -59,10 +59,8 @@ func (r *reader) run() {
 			drainConn(r.conn)
 		}
 	}()
+	r.conn.BeforeWait(r.letGo) // what came together goes out together, and nothing waits for the network
 	for {
-		if !r.conn.Ready() {
-			r.letGo() // what was read together goes out together, and nothing waits for the network
-		}
 		payload, err := r.conn.Read()
 		if err == nil {
 			err = r.step(payload)
@@ -171,9 +169,9 @@ func (r *reader) dispatch(f *gateway.Frame, now time.Time) error {
 	r.event = messages.Event{
 		Kind: verdict.Kind, Session: r.session, Seq: f.S, ShardID: r.shard.ID, Read: now,
 		GuildID: f.GuildID(), ChannelID: f.ChannelID(), UserID: f.UserID(),
-		Data: f.D, Extra: r.splice(f), Fence: r.shard.Tenure, Receipt: r.marks, More: r.conn.Ready(),
+		Data: f.D, Extra: r.splice(f), Fence: r.shard.Tenure, Receipt: r.marks, More: true,
 	}
-	r.held = r.event.More
+	r.held = true
 	r.marks.sent(verdict.Kind.Stream, f.S)
 	if err := r.publish(&r.event); err != nil {
 		r.marks.unsent(verdict.Kind.Stream, f.S) // RESUME brings it again

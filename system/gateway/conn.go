@@ -138,22 +138,9 @@ func (c *Conn) Read() ([]byte, error) {
 	}
 }
 
-// Ready reports that Read needs no wait for the network: a whole message is here. It may say no although there is one. The
-// goroutine that reads may call it.
-func (c *Conn) Ready() bool {
-	b := c.in.unread()
-	if len(b) < 2 || b[0]&0x80 == 0 || b[0]&0x08 != 0 { // a fragment, or a control frame, after which Read reads on
-		return false
-	}
-	switch n := int(b[1] & 0x7f); n {
-	case 126:
-		return len(b) >= 4 && len(b)-4 >= int(binary.BigEndian.Uint16(b[2:]))
-	case 127:
-		return false // it does not fit into the buffer
-	default:
-		return len(b)-2 >= n
-	}
-}
+// BeforeWait has f called before each wait for the network, by the goroutine that reads. It may be called although there is
+// something to read, which nobody can tell of a connection with TLS. Call it before the first Read.
+func (c *Conn) BeforeWait(f func()) { c.in.waiting = f }
 
 // ended gives the connection's last error its meaning and lets go of the socket.
 func (c *Conn) ended(err error) error {

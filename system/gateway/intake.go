@@ -12,8 +12,9 @@ import (
 //
 // What peek and take return is valid until the next call of any method. One goroutine may use an intake.
 type intake struct {
-	conn net.Conn
-	rest func() // called before it waits with nothing unread
+	conn    net.Conn
+	rest    func() // called before it waits with nothing unread
+	waiting func() // called before it waits, and where it might; nil: nobody needs to know
 
 	buf      *[readBuffer]byte // nil while it waits
 	from, to int               // what of buf is unread
@@ -78,6 +79,7 @@ func (in *intake) read(p []byte) error {
 		return nil
 	}
 	in.filled = false
+	in.tell()
 	_, err := io.ReadFull(in.conn, p[n:])
 	return err
 }
@@ -127,12 +129,20 @@ func (in *intake) tryRead(fd uintptr) (done bool) {
 	var ready bool
 	if in.n, ready, in.err = readSocket(fd, in.buf[in.to:]); !ready {
 		in.pause()
+		in.tell()
 	}
 	return ready
 }
 
+func (in *intake) tell() {
+	if in.waiting != nil {
+		in.waiting()
+	}
+}
+
 // fillAny fills from a connection of which nobody can tell whether it has something.
 func (in *intake) fillAny() error {
+	in.tell()
 	if in.to == 0 && !in.filled {
 		in.pause()
 		n, err := in.conn.Read(in.probe[:])

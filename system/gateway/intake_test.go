@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/gobwas/ws"
@@ -217,36 +218,72 @@ func TestConn_ends_a_read_that_waits_when_it_is_dropped(t *testing.T) {
 	})
 }
 
-// Ready may promise only what Read gives without a wait: an event is held back on its word.
-func TestConn_is_ready_only_for_a_whole_message(t *testing.T) {
-	text := ws.MustCompileFrame(ws.NewTextFrame([]byte(`{"op":11}`)))
-	fragment := ws.NewFrame(ws.OpText, false, []byte(`{"op":`))
-	for _, c := range []struct {
-		name string
-		next []byte
-		want bool
-	}{
-		{"nothing", nil, false},
-		{"a whole message", text, true},
-		{"a large one", ws.MustCompileFrame(ws.NewTextFrame(bytes.Repeat([]byte("x"), 300))), true},
-		{"half a header", text[:1], false},
-		{"half a message", text[:5], false},
-		{"a fragment", ws.MustCompileFrame(fragment), false},
-		{"a ping", ws.MustCompileFrame(ws.NewPingFrame(nil)), false},
-		{"a close frame", ws.MustCompileFrame(ws.NewCloseFrame(nil)), false},
+// Events are held back until BeforeWait's word: it must come before each wait, also behind half a message.
+func TestConn_tells_before_it_waits(t *testing.T) {
+	message := ws.MustCompileFrame(ws.NewTextFrame([]byte(`{"op":11}`)))
+	large := ws.MustCompileFrame(ws.NewTextFrame(bytes.Repeat([]byte("x"), 3*readBuffer)))
+	for name, behind := range map[string][]byte{ // what comes behind the first message
+		"nothing":              nil,
+		"half a header":        message[:1],
+		"half a message":       message[:5],
+		"half a large message": large[:2*readBuffer],
+		"a fragment":           ws.MustCompileFrame(ws.NewFrame(ws.OpText, false, []byte(`{"op":`))),
+		"a ping":               ws.MustCompileFrame(ws.NewPingFrame(nil)),
 	} {
-		t.Run(c.name, func(t *testing.T) {
-			client, server := overTCP(t)
-			defer client.Close()
-			defer server.Close()
-			conn := &Conn{net: client}
-			conn.in = newIntake(client, append(bytes.Clone(text), c.next...), conn.rest)
-			if _, err := conn.Read(); err != nil {
-				t.Fatal(err)
-			}
-			if got := conn.Ready(); got != c.want {
-				t.Errorf("got %v, want %v", got, c.want)
-			}
+		t.Run(name, func(t *testing.T) {
+			over(t, func(t *testing.T, client, server net.Conn) {
+				conn := &Conn{net: client}
+				conn.in = newIntake(client, nil, conn.rest)
+				var read atomic.Bool
+				told := make(chan struct{}, 1)
+				conn.BeforeWait(func() {
+					if read.Load() {
+						select {
+						case told <- struct{}{}:
+						default:
+						}
+					}
+				})
+				go func() { // both end with the connection
+					for {
+						if _, err := conn.Read(); err != nil {
+							return
+						}
+						read.Store(true)
+					}
+				}()
+				go func() {
+					_, _ = server.Write(append(bytes.Clone(message), behind...))
+					_, _ = io.Copy(io.Discard, server) // the pong
+				}()
+				<-told
+			})
 		})
+	}
+}
+
+func TestConn_tells_nothing_while_there_is_something_to_read(t *testing.T) {
+	if !rawReads {
+		t.Skip("this system cannot tell whether a read would wait")
+	}
+	client, server := overTCP(t)
+	defer client.Close()
+	defer server.Close()
+	message := ws.MustCompileFrame(ws.NewTextFrame(bytes.Repeat([]byte("x"), 1000)))
+	const messages = 50 // more than one intake, less than a socket's buffer
+	if _, err := server.Write(bytes.Repeat(message, messages)); err != nil {
+		t.Fatal(err)
+	}
+	conn := &Conn{net: client}
+	conn.in = newIntake(client, nil, conn.rest)
+	told := 0
+	conn.BeforeWait(func() { told++ })
+	for range messages {
+		if _, err := conn.Read(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if told > messages/4 { // on loopback all of it is there; a slow machine may bring it in pieces
+		t.Errorf("got told %d times in %d messages that had all arrived", told, messages)
 	}
 }

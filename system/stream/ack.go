@@ -5,8 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-
-	"github.com/nats-io/nats.go"
 )
 
 // ErrAckTimeout means that JetStream did not acknowledge an event in time.
@@ -39,20 +37,20 @@ type pubAck struct {
 	} `json:"error"`
 }
 
-// parseAck reads an answer: where the event stands in its stream. That it stood there before is as good. The common
+// parseAck reads an answer and the status in its header, if any: where the event stands in its stream. That it stood there before is as good. The common
 // form is read in place; anything else by encoding/json.
-func parseAck(m *nats.Msg) (stored uint64, err error) {
-	if len(m.Data) == 0 {
-		if m.Header.Get("Status") == "503" {
+func parseAck(data []byte, status string) (stored uint64, err error) {
+	if len(data) == 0 {
+		if status == "503" {
 			return 0, ErrNoStream
 		}
 		return 0, errors.New("stream: an empty acknowledgement")
 	}
-	if stored, ok := quickAck(m.Data); ok {
+	if stored, ok := quickAck(data); ok {
 		return stored, nil
 	}
 	var a pubAck
-	if err := json.Unmarshal(m.Data, &a); err != nil {
+	if err := json.Unmarshal(data, &a); err != nil {
 		return 0, fmt.Errorf("stream: acknowledgement: %w", err)
 	}
 	switch {

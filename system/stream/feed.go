@@ -81,6 +81,7 @@ func (p *Publisher) load(l *lane, after uint64, free, room int) (bool, error) {
 	}
 	p.sendLock.Lock()
 	defer p.sendLock.Unlock()
+	defer p.Flush()
 	p.mu.Lock()
 	p.damage = nil
 	p.mu.Unlock()
@@ -93,7 +94,7 @@ func (p *Publisher) load(l *lane, after uint64, free, room int) (bool, error) {
 			p.takeBack(l, &it, r.index, stored)
 			continue
 		}
-		if err := p.launch(l, &it, r.index, it.taken, false); err != nil {
+		if err := p.launch(l, &it, r.index, it.taken, true); err != nil {
 			return false, err
 		}
 	}
@@ -137,6 +138,7 @@ func (p *Publisher) takeBack(l *lane, it *item, index, stored uint64) {
 func (p *Publisher) bypass(l *lane) (bool, error) {
 	p.sendLock.Lock()
 	defer p.sendLock.Unlock()
+	defer p.Flush()
 	p.mu.Lock()
 	for len(l.staged) > 0 && l.ring.used() < len(l.ring.slots) && (l.bytes == 0 || l.bytes < l.maxBytes) {
 		if l.writing > 0 || p.backlog() || p.paused || p.rescuing || !l.copied {
@@ -149,7 +151,7 @@ func (p *Publisher) bypass(l *lane) (bool, error) {
 		l.staged = l.staged[1:]
 		l.stagedBytes -= it.bytes
 		l.disown(&it)
-		if err := p.launch(l, &it, 0, p.clock(), false); err != nil {
+		if err := p.launch(l, &it, 0, p.clock(), true); err != nil {
 			return false, err
 		}
 		p.mu.Lock()

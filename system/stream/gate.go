@@ -21,6 +21,7 @@ type gate struct {
 	epoch   atomic.Uint64
 	sending atomic.Int32
 	wire    atomic.Pointer[wire] // of the newest dial that succeeded; nil before the first
+	ear     atomic.Pointer[ear]  // who gets what is acknowledged on it; nil: nats.go alone
 }
 
 // enter reports whether epoch is still the newest dial. If so, leave must follow.
@@ -37,9 +38,17 @@ func (g *gate) leave() { g.sending.Add(-1) }
 
 // open makes a new connection the one that sends are gathered on.
 func (g *gate) open(c net.Conn, timeout time.Duration) *wire {
-	w := &wire{Conn: c, timeout: timeout}
+	w := &wire{Conn: c, timeout: timeout, hearing: hearing{ears: &g.ear}}
 	g.wire.Store(w)
 	return w
+}
+
+// plain returns the connection for a sender that has entered, if it can be written to below nats.go; else nil.
+func (g *gate) plain() *wire {
+	if w := g.wire.Load(); w != nil && w.hearing.plain() {
+		return w
+	}
+	return nil
 }
 
 // hold says for a sender that has entered whether its event may wait for another that follows at once.

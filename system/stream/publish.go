@@ -71,9 +71,7 @@ type Publisher struct {
 	sendLock sync.Mutex
 	epoch    uint64 // of the connection that Replay opened
 	max      int    // bytes of header and payload that its server takes
-	dispatch message
-	own      message
-	scratch  []byte
+	send     sender
 
 	notes sync.Mutex // serialises what is noted of drops; before mu
 
@@ -102,14 +100,12 @@ func NewPublisher(b *Broker, o PublisherOptions) *Publisher {
 		b: b, o: o,
 		shed:     make(map[string]bool, len(o.Shed)),
 		began:    time.Now(),
-		settler:  newSettler(b.opts.Window),
+		settler:  settler{acks: make(chan *nats.Msg, acksRoom(b.opts.Window))},
 		inbox:    nats.NewInbox() + ".",
 		replays:  make(chan struct{}, 1),
 		done:     make(chan struct{}),
 		toFeed:   make(chan struct{}, 1),
 		toSpool:  make(chan struct{}, 1),
-		dispatch: newMessage(true),
-		own:      newMessage(false),
 		sheds:    make(map[string]*messages.Shed),
 		telling:  make(map[string]messages.Shed),
 		subjects: make(map[*messages.Kind]string),
@@ -128,6 +124,7 @@ func NewPublisher(b *Broker, o PublisherOptions) *Publisher {
 		p.closeSpool()
 		return p
 	}
+	p.listen()
 	p.owned.Go(p.settling) // these end with done; Close waits for them
 	p.owned.Go(p.watch)
 	if o.Spool != nil {
@@ -155,7 +152,7 @@ func (p *Publisher) Publish(ctx context.Context, ev *messages.Event) error {
 			return err
 		}
 		p.sendLock.Lock()
-		err = p.push(l, &it)
+		err = p.push(l, &it, ev.More)
 		p.sendLock.Unlock()
 	}
 	if err != nil {
@@ -208,7 +205,7 @@ func (p *Publisher) await(ctx context.Context, l *lane, ev *messages.Event, room
 
 // push puts it where it belongs now that it has room: on the way to the spool, or into the window and, when nothing
 // stands against it, on the wire. The caller holds sendLock.
-func (p *Publisher) push(l *lane, it *item) error {
+func (p *Publisher) push(l *lane, it *item, more bool) error {
 	it.taken = p.clock()
 	p.mu.Lock()
 	l.reserved--
@@ -218,7 +215,7 @@ func (p *Publisher) push(l *lane, it *item) error {
 		p.mu.Unlock()
 		return nil
 	}
-	return p.launch(l, it, 0, it.taken, false)
+	return p.launch(l, it, 0, it.taken, more)
 }
 
 // launch puts it into the lane's window, where there is room, and sends it unless the Publisher is paused. The
@@ -313,6 +310,7 @@ func (p *Publisher) Close() {
 	}
 	p.mu.Unlock()
 	close(p.done)
+	p.deafen()
 	_ = p.sub.Unsubscribe() // fails only where the connection is closed
 	p.owned.Wait()
 	p.closeSpool()

@@ -9,8 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/nats-io/nats.go"
-
 	"drover/messages"
 )
 
@@ -225,11 +223,11 @@ func TestPublish_ignores_an_ack_of_an_earlier_send(t *testing.T) {
 	p := NewPublisher(b, PublisherOptions{})
 	defer p.Close()
 	answer := func(token uint64, data string) {
-		a, ok := p.answer(&nats.Msg{Subject: p.inbox + strconv.FormatUint(token<<1, 36), Data: []byte(data)})
+		a, ok := p.answer(appendToken(nil, token<<1), []byte(data), "")
 		if !ok {
 			t.Fatal("an answer was not understood")
 		}
-		p.settleAll([]answer{a})
+		p.settleAll(&tally{batch: []answer{a}})
 	}
 	const yes = `{"stream":"EVENTS","seq":1}`
 	if err := p.Publish(t.Context(), event(0, 1)); err != nil {
@@ -281,7 +279,7 @@ func TestParseAck(t *testing.T) {
 		{name: "sequence 0", data: `{"stream":"EVENTS","seq":0}`, want: "stream: an acknowledgement without stream or sequence"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			stored, err := parseAck(&nats.Msg{Data: []byte(c.data), Header: nats.Header{"Status": {c.status}}})
+			stored, err := parseAck([]byte(c.data), c.status)
 			got := ""
 			if err != nil {
 				got = err.Error()

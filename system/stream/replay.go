@@ -170,6 +170,7 @@ func (p *Publisher) begin() (goals [messages.Streams]uint64, err error) {
 func (p *Publisher) burst(goals [messages.Streams]uint64, limit int) (open bool, again int, err error) {
 	p.sendLock.Lock()
 	defer p.sendLock.Unlock()
+	defer p.Flush() // before anything is waited for
 	for {
 		p.mu.Lock()
 		if p.fault != nil {
@@ -189,7 +190,7 @@ func (p *Publisher) burst(goals [messages.Streams]uint64, limit int) (open bool,
 		if it.sends > 1 {
 			again++
 		}
-		if err := p.transmit(l, token, it, false); err != nil {
+		if err := p.transmit(l, token, it, true); err != nil {
 			return false, again, err
 		}
 	}

@@ -3,6 +3,7 @@ package stream
 import (
 	"errors"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -11,9 +12,16 @@ import (
 )
 
 // settler takes acknowledged events out of the window, as many at a time as have come: the locks that Publish
-// needs too are taken once for all of them. Its goroutine is the only user.
+// needs too are taken once for all of them. Most it gets from below nats.go, on the goroutine that reads the connection (see
+// wire). What comes through nats.go, all on a connection with TLS and refusals on any, has a goroutine of its own.
 type settler struct {
-	acks    chan *nats.Msg
+	acks chan *nats.Msg
+	// hears serialises the goroutine that reads the connection with Close, after which it must not tell anybody anything.
+	hears sync.Mutex
+}
+
+// tally is what one goroutine settles at a time.
+type tally struct {
 	batch   []answer
 	settled []settled
 }
@@ -36,61 +44,115 @@ type settled struct {
 // settleBatch bounds for how long Publish waits while acknowledgements are counted.
 const settleBatch = 64
 
-// newSettler has room for every answer that can be under way: of all lanes, to the newest send and to one before it.
+// acksRoom is enough for every answer that can be under way: of all lanes, to the newest send and to one before it.
 // What came beyond that nats.go would drop, and the acknowledgement's time-out would find out.
-func newSettler(window int) settler {
-	return settler{acks: make(chan *nats.Msg, 2*messages.Streams*window)}
-}
+func acksRoom(window int) int { return 2 * messages.Streams * window }
 
-// settling is the goroutine of the settler. It ends with done.
+// settling settles what comes through nats.go. It ends with done.
 func (p *Publisher) settling() {
+	var t tally
 	for {
 		select {
 		case <-p.done:
 			return
 		case m := <-p.settler.acks:
-			p.settler.batch = p.gather(p.settler.batch[:0], m)
+			p.gather(&t, m)
 		}
-		p.settleAll(p.settler.batch)
+		p.settleAll(&t)
 	}
 }
 
 // gather reads m and what has come behind it.
-func (p *Publisher) gather(batch []answer, m *nats.Msg) []answer {
+func (p *Publisher) gather(t *tally, m *nats.Msg) {
 	for {
-		if a, ok := p.answer(m); ok {
-			batch = append(batch, a)
+		if a, ok := p.answer([]byte(m.Subject[len(p.inbox):]), m.Data, m.Header.Get("Status")); ok {
+			t.batch = append(t.batch, a)
 		}
-		if len(batch) == settleBatch {
-			return batch
+		if len(t.batch) == settleBatch {
+			return
 		}
 		select {
 		case m = <-p.settler.acks:
 		default:
-			return batch
+			return
 		}
 	}
 }
 
+// listen has the connection's acknowledgements brought here, until deafen.
+func (p *Publisher) listen() {
+	p.b.gate.ear.Store(&ear{
+		inbox: p.inbox,
+		hear:  func(token, data []byte) (answer, bool) { return p.answer(token, data, "") },
+		settle: func(t *tally) {
+			p.settler.hears.Lock()
+			defer p.settler.hears.Unlock()
+			if p.isClosed() {
+				t.batch = t.batch[:0]
+				return
+			}
+			p.settleAll(t)
+		},
+	})
+}
+
+// deafen returns when nothing is brought here any more.
+func (p *Publisher) deafen() {
+	if e := p.b.gate.ear.Load(); e != nil && e.inbox == p.inbox {
+		p.b.gate.ear.CompareAndSwap(e, nil)
+	}
+	p.settler.hears.Lock()
+	defer p.settler.hears.Unlock()
+}
+
+func (p *Publisher) isClosed() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.closed
+}
+
 // answer reads one answer. ok is false for what is none: nobody but us knows the inbox.
-func (p *Publisher) answer(m *nats.Msg) (a answer, ok bool) {
-	token, err := strconv.ParseUint(m.Subject[len(p.inbox):], 36, 64)
-	if err != nil || token&1 >= uint64(len(p.lanes)) {
+func (p *Publisher) answer(token, data []byte, status string) (a answer, ok bool) {
+	of, ok := parseToken(token)
+	if !ok || of&1 >= uint64(len(p.lanes)) {
 		return a, false
 	}
-	a.lane, a.token = p.lanes[token&1], token>>1
-	a.stored, a.err = parseAck(m)
+	a.lane, a.token = p.lanes[of&1], of>>1
+	a.stored, a.err = parseAck(data, status)
 	return a, true
 }
 
+// appendToken writes a send's token at the end of its reply subject, and parseToken reads it.
+func appendToken(dst []byte, token uint64) []byte { return strconv.AppendUint(dst, token, 36) }
+
+func parseToken(text []byte) (token uint64, ok bool) {
+	if len(text) == 0 || len(text) > 12 { // 12 digits fit for sure, and a token has fewer
+		return 0, false
+	}
+	for _, d := range text {
+		switch {
+		case d >= '0' && d <= '9':
+			d -= '0'
+		case d >= 'a' && d <= 'z':
+			d -= 'a' - 10
+		default:
+			return 0, false
+		}
+		token = token*36 + uint64(d)
+	}
+	return token, true
+}
+
 // settleAll takes what was acknowledged out of the windows, unless it was sent again since.
-func (p *Publisher) settleAll(batch []answer) {
-	all := p.settler.settled[:0]
+func (p *Publisher) settleAll(t *tally) {
+	all := t.settled[:0]
 	var touched [messages.Streams]bool
+	refusals := false
 	p.mu.Lock()
-	for i := range batch {
-		a := &batch[i]
+	for i := range t.batch {
+		a := &t.batch[i]
 		if a.err != nil {
+			refusals = true
 			continue
 		}
 		all = append(all, settled{lane: a.lane, stored: a.stored})
@@ -109,15 +171,18 @@ func (p *Publisher) settleAll(batch []answer) {
 		p.tell(&all[i], now)
 		all[i] = settled{}
 	}
-	p.settler.settled = all
 	if idle != nil {
 		close(idle) // after everybody was told: the last checkpoints are written next
 	}
-	for _, a := range batch {
-		if a.err != nil {
-			p.refused(a.lane, a.token, a.err)
+	if refusals {
+		for _, a := range t.batch {
+			if a.err != nil {
+				p.refused(a.lane, a.token, a.err)
+			}
 		}
 	}
+	clear(t.batch)
+	t.batch, t.settled = t.batch[:0], all
 }
 
 // settle is settleAll for one event that waits for no answer any more. The caller holds mu; settle unlocks it.

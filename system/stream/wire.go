@@ -7,29 +7,50 @@ import (
 	"time"
 )
 
-// wire is a connection to NATS that gathers what is written while more is known to follow at once. nats.go writes as
-// soon as it can, which is after each event when a shard's frames arrive together: that costs a system call here, and
-// there one for each of the server's reads and answers.
+// wire is a connection to NATS, below nats.go. Events do not pass through nats.go where that can be avoided: its way to
+// publish copies header maps into text for each event and writes as soon as it can, and its way back makes a message and
+// a wake-up of each acknowledgement. So, on a connection that speaks NATS' protocol in plain,
 //
-// Gathering ends with release, or when there is much. Whoever holds must release before it waits for anything;
-// Publisher.watch releases what a bug holds.
+//   - publish puts whole operations between those of nats.go, which writes whole ones too;
+//   - Read takes the acknowledgements out of what comes (hearing), and leaves everything else to nats.go.
+//
+// What is written is gathered while more is known to follow at once, since each write costs a system call here and,
+// there, one for each of the server's reads and answers. Gathering ends with release, or when there is much. Whoever
+// holds must release before it waits for anything; Publisher.watch releases what a bug holds.
 //
 // It closes itself when a write fails. nats.go throws a chunk away whose write timed out before the first byte and would
 // go on with the next chunk: events would be missing in the middle.
 type wire struct {
 	net.Conn
 	timeout time.Duration // for one write; a peer that does not read is dead
+	hearing hearing       // Read's
 
 	held atomic.Bool
 	mu   sync.Mutex // after nats.go's own lock
 	buf  []byte     // gathered
+
+	pending atomic.Bool // there is something in buf; changes under mu
 }
 
 // gathered is how much is written at once while more follows, in bytes. Too little costs system calls; more than a
 // socket's buffer gains nothing.
 const gathered = 64 << 10
 
-// hold says whether the next write may wait for another one that follows at once.
+// publish writes one operation of the protocol: head with its end of line, body, and the end of line behind that. It may
+// wait for others if more follow at once. The connection is plain, and nats.go's handshake on it is over.
+func (w *wire) publish(head, body []byte, more bool) error {
+	w.hold(more)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.buf = append(append(append(w.buf, head...), body...), '\r', '\n')
+	if more && len(w.buf) < gathered {
+		w.pending.Store(true)
+		return nil
+	}
+	return w.flush()
+}
+
+// hold says whether nats.go's next write may wait for another one that follows at once.
 func (w *wire) hold(more bool) {
 	if w.held.Load() != more {
 		w.held.Store(more)
@@ -46,6 +67,7 @@ func (w *wire) Write(b []byte) (int, error) {
 	}
 	w.buf = append(w.buf, b...)
 	if more {
+		w.pending.Store(true)
 		return len(b), nil
 	}
 	if err := w.flush(); err != nil {
@@ -56,7 +78,10 @@ func (w *wire) Write(b []byte) (int, error) {
 
 // release writes what is gathered.
 func (w *wire) release() {
-	w.held.Store(false)
+	w.hold(false)
+	if !w.pending.Load() {
+		return // somebody else's went, and ours with it
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	_ = w.flush() // an error closed the connection, and nats.go's reader tells of it
@@ -67,6 +92,7 @@ func (w *wire) flush() error {
 	if len(w.buf) == 0 {
 		return nil
 	}
+	w.pending.Store(false)
 	_, err := w.send(w.buf)
 	if w.buf = w.buf[:0]; cap(w.buf) > 2*gathered {
 		w.buf = nil
@@ -86,3 +112,6 @@ func (w *wire) send(b []byte) (int, error) {
 
 // SetWriteDeadline implements net.Conn. Each write has its own deadline here: nats.go's would end that of another's write.
 func (w *wire) SetWriteDeadline(time.Time) error { return nil }
+
+// Read implements net.Conn for nats.go: what is left when the acknowledgements are taken out.
+func (w *wire) Read(b []byte) (int, error) { return w.hearing.read(w.Conn, b) }

@@ -89,7 +89,18 @@ func (p *Publisher) load(l *lane, after uint64, free, room int) (bool, error) {
 		it := restore(r)
 		it.taken = p.clock()
 		p.mu.Lock()
+		fate, fence := p.judge(l, &r)
+		if fate == hold {
+			p.mu.Unlock()
+			it.body.release()
+			return false, nil // Own or Disown wakes us
+		}
+		it.fence = fence
 		l.loaded = r.index
+		if fate == discard {
+			p.discard(l, &it, r.index)
+			continue
+		}
 		if stored, ok := l.known[r.id]; ok {
 			p.takeBack(l, &it, r.index, stored)
 			continue
@@ -132,6 +143,16 @@ func (p *Publisher) takeBack(l *lane, it *item, index, stored uint64) {
 	pos := l.ring.head
 	l.ring.push(it, index)
 	p.settle(l, l.ring.at(pos), stored)
+}
+
+// discard passes over an event that is not ours to publish any more. Of what an earlier process left somebody counts what
+// is still to come; what this one left nobody waits for. The caller holds mu; discard unlocks it.
+func (p *Publisher) discard(l *lane, it *item, index uint64) {
+	if o := l.owners[it.session]; it.own || o == nil || !o.former {
+		l.disown(it)
+		it.spooled = false
+	}
+	p.takeBack(l, it, index, 0)
 }
 
 // bypass carries staged events into the window without the disk, since nothing is left there.

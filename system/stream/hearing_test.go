@@ -3,6 +3,7 @@ package stream
 import (
 	"bytes"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -41,7 +42,7 @@ func heardOf(t testing.TB, server io.Reader, inbox string, sizes *rand.Rand) (le
 		b := make([]byte, 1+sizes.IntN(300))
 		n, err := h.read(onlyRead{Reader: server}, b)
 		all.Write(b[:n])
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			break
 		}
 		if err != nil {

@@ -95,3 +95,6 @@ func (l *LogSink) Spill(context.Context) error { return nil }
 
 // Close does nothing.
 func (l *LogSink) Close() {}
+
+// Abandon does nothing: everything is acknowledged at once.
+func (l *LogSink) Abandon(messages.Fence) {}

@@ -30,6 +30,8 @@ type PublisherOptions struct {
 
 	// Spool takes what the window has no room for; nil: Publish waits instead. The Publisher closes it.
 	Spool *Spool
+	// Fenced says that shards come and go (Own, Disown).
+	Fenced bool
 	// Shed lists Discord's names of the events that may be dropped when the spool is full.
 	Shed []string
 	// OnShed is called for each event that was dropped.
@@ -73,6 +75,8 @@ type Publisher struct {
 	max      int    // bytes of header and payload that its server takes
 	send     sender
 
+	fences fences
+
 	notes sync.Mutex // serialises what is noted of drops; before mu
 
 	mu         sync.Mutex // after sendLock
@@ -109,6 +113,7 @@ func NewPublisher(b *Broker, o PublisherOptions) *Publisher {
 		sheds:    make(map[string]*messages.Shed),
 		telling:  make(map[string]messages.Shed),
 		subjects: make(map[*messages.Kind]string),
+		fences:   fences{shards: make(map[int]messages.Fence), stored: make(map[string]reach)},
 		paused:   true,
 		progress: make(chan struct{}, 1),
 	}
@@ -167,7 +172,7 @@ func (p *Publisher) Flush() { p.b.gate.release() }
 // encode makes an item of an event, whose slices are the caller's again.
 func encode(ev *messages.Event) item {
 	it := item{
-		kind: ev.Kind, shardID: ev.ShardID, session: ev.Session, seq: ev.Seq, read: ev.Read, receipt: ev.Receipt,
+		kind: ev.Kind, shardID: ev.ShardID, session: ev.Session, seq: ev.Seq, read: ev.Read, receipt: ev.Receipt, fence: ev.Fence,
 		id: ev.EventID(), own: ev.ID != "", data: len(ev.Data),
 		body: newBuffer(len(ev.Data) + len(ev.Extra) + 320), // the envelope's other fields
 	}

@@ -68,7 +68,11 @@ func (p *Publisher) Replay(ctx context.Context) error {
 			told = time.Now()
 			p.b.log.Warn("publishing is still paused", "unacked", p.Unacked(), "err", err)
 		}
-		if !sleep(ctx, delay(attempt)) {
+		wait := delay(attempt)
+		if errors.Is(err, errFenced) {
+			wait = fencePatience
+		}
+		if !sleep(ctx, wait) {
 			return context.Cause(ctx)
 		}
 	}
@@ -87,6 +91,12 @@ func (p *Publisher) attempt(ctx context.Context, cause error) (again int, err er
 			_ = p.b.nc.ForceReconnect()
 		}
 		return 0, err
+	}
+	p.mu.Lock()
+	fenced := p.fenced()
+	p.mu.Unlock()
+	if fenced {
+		return 0, errFenced
 	}
 	if err := p.recall(ctx); err != nil {
 		return 0, err

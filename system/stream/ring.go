@@ -55,6 +55,7 @@ type item struct {
 	seq     int64
 	read    time.Time
 	receipt messages.Receipt
+	fence   messages.Fence
 
 	id      string
 	own     bool   // one of drover's own events: without Drover-Seq

@@ -21,6 +21,9 @@ type sender struct {
 
 // transmit puts one send on the wire, where it may wait if more follows at once. The caller holds sendLock.
 func (p *Publisher) transmit(l *lane, token uint64, it *item, more bool) error {
+	if it.fence != nil && !it.fence.Valid() {
+		return errFenced
+	}
 	var age time.Duration
 	if l.stream == messages.Commands {
 		age = p.late(it)

@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"regexp"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -55,6 +56,7 @@ type Options struct {
 type Hooks struct {
 	Connected func()      // connected for the first time or again
 	Lost      func(error) // not connected any more, or the first attempt failed
+	Closed    func(error) // closed for good, although nobody called Close: the server refuses what we do
 	// Made tells that a stream was created. again: it had existed before, so its events are gone.
 	Made func(stream messages.Stream, again bool)
 }
@@ -84,6 +86,8 @@ type Broker struct {
 
 	connected chan struct{} // closed when Connect is done: no hook is called before
 	settingUp chan struct{} // capacity 1: held by the one EnsureStreams that is at work
+
+	closing atomic.Bool // Close was called
 
 	mu      sync.Mutex
 	lastErr error                       // why there is no connection; nil while there is one
@@ -172,7 +176,10 @@ func (b *Broker) Server() string {
 func (b *Broker) JetStream() jetstream.JetStream { return b.js }
 
 // Close ends the connection. What the Publisher holds stays unacknowledged: Drain it before.
-func (b *Broker) Close() { b.nc.Close() }
+func (b *Broker) Close() {
+	b.closing.Store(true)
+	b.nc.Close()
+}
 
 func (b *Broker) natsOptions() (nats.Options, error) {
 	n := nats.GetDefaultOptions()
@@ -190,6 +197,7 @@ func (b *Broker) natsOptions() (nats.Options, error) {
 	n.ReconnectedCB = b.onConnected
 	n.DisconnectedErrCB = b.onLost
 	n.ReconnectErrCB = b.onLost
+	n.ClosedCB = b.onClosed
 	n.AsyncErrorCB = func(_ *nats.Conn, _ *nats.Subscription, err error) {
 		b.log.Warn("nats reported an error", "err", b.clean(err))
 	}
@@ -247,6 +255,19 @@ func (b *Broker) onLost(nc *nats.Conn, err error) {
 	if known == nil && b.opts.Hooks.Lost != nil {
 		b.opts.Hooks.Lost(err)
 	}
+}
+
+// onClosed hears that nats.go has given up. It does so over an error that it takes for a mistake of ours.
+func (b *Broker) onClosed(nc *nats.Conn) {
+	<-b.connected
+	if b.closing.Load() || b.opts.Hooks.Closed == nil {
+		return
+	}
+	err := nc.LastError()
+	if err == nil {
+		err = nats.ErrConnectionClosed
+	}
+	b.opts.Hooks.Closed(fmt.Errorf("stream: connection to NATS closed for good: %w", b.clean(err)))
 }
 
 var prefixRule = regexp.MustCompile(`^[A-Za-z0-9_-]*$`)

@@ -82,6 +82,7 @@ func (p *Publisher) Abandon(f messages.Fence) {
 func (p *Publisher) forgetAll(match func(*item) bool, also func()) {
 	p.sendLock.Lock()
 	defer p.sendLock.Unlock()
+	p.Flush() // what is gathered is sent
 	p.mu.Lock()
 	also()
 	var gone []*buffer

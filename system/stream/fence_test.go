@@ -163,3 +163,20 @@ func TestOwn_publishes_of_an_earlier_process_only_what_is_ours_and_not_stored(t 
 	wantSeqs(t, d.url(), 2, 1, 10)
 	wantSeqs(t, d.url(), 5, 1, 3)
 }
+
+// Nothing of a fence is sent after Abandon returned, also not what was gathered before.
+func TestAbandon_leaves_nothing_gathered(t *testing.T) {
+	r := newRig(t, Options{URL: startNATS(t).url()})
+	waitFor(t, "an open publisher", func() bool { r.Publisher.mu.Lock(); defer r.Publisher.mu.Unlock(); return !r.paused })
+	var f lease
+	for _, ev := range under(&f, 0, 1, 5) {
+		ev.More = true
+		if err := r.Publish(t.Context(), ev); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r.Abandon(&f)
+	if r.b.gate.wire.Load().pending.Load() {
+		t.Error("got events that are still to be sent, want none")
+	}
+}

@@ -2,6 +2,7 @@ package stream
 
 import (
 	"bytes"
+	"errors"
 	"net"
 	"sync/atomic"
 )
@@ -17,6 +18,8 @@ type hearing struct {
 	r, w int  // buf[r:w] is read and not looked at yet
 	rest int  // bytes of an operation that are nats.go's and still to come
 	line bool // the same up to the end of the line
+
+	over error // nats.go must connect again
 
 	deaf  atomic.Bool
 	tally tally
@@ -50,6 +53,9 @@ func (h *hearing) read(c net.Conn, b []byte) (n int, err error) {
 	for {
 		if n = h.sift(b); n > 0 {
 			return n, nil
+		}
+		if h.over != nil {
+			return 0, h.over
 		}
 		if h.r == h.w {
 			h.r, h.w = 0, 0
@@ -114,7 +120,17 @@ func (h *hearing) next(e *ear) (more bool) {
 	op := h.buf[h.r:h.w]
 	switch op[0] {
 	case 'M', 'H': // MSG and HMSG, whose line ends with the size of what follows
-	case 'I', 'P', '+', '-': // INFO, PING, PONG, +OK and -ERR
+	case '-': // -ERR
+		if len(op) < len(tooLarge) && bytes.HasPrefix(tooLarge, op) {
+			return true
+		}
+		if bytes.HasPrefix(op, tooLarge) {
+			h.over = errTooLarge
+			return true
+		}
+		h.line = true
+		return false
+	case 'I', 'P', '+': // INFO, PING, PONG and +OK
 		h.line = true
 		return false
 	default:
@@ -152,6 +168,11 @@ func (h *hearing) next(e *ear) (more bool) {
 	h.rest = whole
 	return false
 }
+
+// nats.go closes itself for good over this one. The server's limit is another one than it said; after the next dial it says so.
+var tooLarge = []byte("-ERR 'Maximum Payload")
+
+var errTooLarge = errors.New("stream: the server takes less in one message than it said")
 
 // cutToken finds what follows inbox in the subject of a line "MSG <subject> <sid> <size>".
 func cutToken(line []byte, inbox string) (token []byte, ok bool) {

@@ -315,6 +315,7 @@ func (p *Publisher) Close() {
 	}
 	p.mu.Unlock()
 	close(p.done)
+	p.Flush() // watch does no more
 	p.deafen()
 	_ = p.sub.Unsubscribe() // fails only where the connection is closed
 	p.owned.Wait()

@@ -4,12 +4,16 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"os"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
 	"drover/messages"
+
+	"github.com/nats-io/nats.go"
 )
 
 func TestPublish_stores_envelope_subject_and_headers_of_the_contract(t *testing.T) {
@@ -312,5 +316,43 @@ func TestPublish_gives_everybody_a_turn_while_the_window_is_full(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// A server's configuration may change while we are connected. What it does not take any more must not reach it: nats.go
+// closes itself for good over the answer.
+func TestPublish_heeds_a_max_payload_that_was_lowered_meanwhile(t *testing.T) {
+	conf := writeFile(t, "nats.conf", "max_payload: 1000000\n")
+	d := startNATS(t, "-c", conf)
+	r := newRig(t, inFile(Options{URL: d.url()}))
+	publish := func(seq int64, size int) {
+		ev := event(0, seq)
+		ev.Data = []byte(`{"content":"` + strings.Repeat("x", size) + `"}`)
+		if err := r.Publish(t.Context(), ev); err != nil {
+			t.Fatal(err)
+		}
+	}
+	publish(1, 200_000)
+	r.drain()
+	if err := os.WriteFile(conf, []byte("max_payload: 100000\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	d.signal(syscall.SIGHUP)
+	waitFor(t, "the new limit", func() bool { // the server tells only who comes
+		nc, err := nats.Connect(d.url())
+		if err != nil {
+			return false
+		}
+		defer nc.Close()
+		return nc.MaxPayload() == 100_000
+	})
+	publish(2, 200_000)
+	publish(3, 100)
+	waitFor(t, "acknowledgements", func() bool { return r.Unacked() == 0 || r.b.nc.IsClosed() })
+	if r.b.nc.IsClosed() {
+		t.Fatalf("the connection is closed for good: %v", r.b.nc.LastError())
+	}
+	if err := verdict(stored(t, d.url(), "EVENTS"), 1, 3); err != nil || r.count(&r.oversize) != 1 {
+		t.Errorf("got %v and %d events without their data, want all three, one so", err, r.count(&r.oversize))
 	}
 }

@@ -42,7 +42,17 @@ func (w *wire) publish(head, body []byte, more bool) error {
 	w.hold(more)
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.buf = append(append(append(w.buf, head...), body...), '\r', '\n')
+	if w.buf = append(w.buf, head...); len(body) < gathered {
+		w.buf = append(w.buf, body...)
+	} else { // a giant is not copied, and leaves no buffer of its size behind
+		if err := w.flush(); err != nil {
+			return err
+		}
+		if _, err := w.send(body); err != nil {
+			return err
+		}
+	}
+	w.buf = append(w.buf, '\r', '\n')
 	if more && len(w.buf) < gathered {
 		w.pending.Store(true)
 		return nil
@@ -68,7 +78,9 @@ func (w *wire) Write(b []byte) (int, error) {
 	w.buf = append(w.buf, b...)
 	if more {
 		w.pending.Store(true)
-		return len(b), nil
+		if w.held.Load() {
+			return len(b), nil
+		} // else a release came meanwhile, and may have seen nothing
 	}
 	if err := w.flush(); err != nil {
 		return 0, err

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -125,5 +126,69 @@ func TestWire_copies_what_it_gathers(t *testing.T) {
 	w.release()
 	if got := strings.Join(c.writes, ""); got != "sheep" {
 		t.Errorf("got %q written, want what was given", got)
+	}
+}
+
+// Who lets go while nats.go writes must not leave that behind: nobody comes for it but the watchdog. Over TLS all events
+// are written so.
+func TestWire_release_leaves_nothing_behind_that_nats_go_writes_meanwhile(t *testing.T) {
+	large := make([]byte, gathered/2) // takes a moment to be gathered
+	for round := range 2000 {
+		w := &wire{Conn: &quiet{}, timeout: time.Second}
+		w.hold(true)
+		var writing sync.WaitGroup
+		begun := make(chan struct{})
+		writing.Go(func() { close(begun); _, _ = w.Write(large) })
+		<-begun
+		for range round % 50 * 20 { // the moments differ
+			_ = w.pending.Load()
+		}
+		w.release()
+		writing.Wait()
+		if w.pending.Load() {
+			t.Fatalf("round %d: %d bytes wait for a release that was already", round, len(w.buf))
+		}
+	}
+}
+
+// The watchdog ends with Close: what is held then would hold for ever what others say over the same connection.
+func TestClose_lets_go_of_the_connection(t *testing.T) {
+	b := connect(t, Options{URL: startNATS(t).url()})
+	p := NewPublisher(b, PublisherOptions{})
+	if err := p.Replay(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	ev := event(0, 1)
+	ev.More = true
+	if err := p.Publish(t.Context(), ev); err != nil {
+		t.Fatal(err)
+	}
+	p.Close()
+	if err := b.nc.FlushTimeout(2 * time.Second); err != nil {
+		t.Errorf("the connection is of no use any more: %v", err)
+	}
+}
+
+// One giant must not cost a buffer of its size, and the buffer of those that follow.
+func TestWire_does_not_gather_a_giant(t *testing.T) {
+	c := &written{}
+	w := &wire{Conn: c, timeout: time.Second}
+	giant := bytes.Repeat([]byte("g"), 3*gathered)
+	for _, body := range [][]byte{[]byte("a"), giant, []byte("b")} {
+		if err := w.publish([]byte("head "), body, true); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.release()
+	var all bytes.Buffer
+	for _, text := range c.writes {
+		all.WriteString(text)
+	}
+	if want := "head a\r\nhead " + string(giant) + "\r\nhead b\r\n"; all.String() != want {
+		t.Errorf("got %d bytes written, want %d", all.Len(), len(want))
+	}
+	w.Conn = &quiet{}
+	if got := testing.AllocsPerRun(100, func() { _ = w.publish([]byte("head "), giant, true) }); got != 0 {
+		t.Errorf("got %v allocations for a giant, want 0", got)
 	}
 }

@@ -263,8 +263,9 @@ type fakePermits struct {
 	spent func() // called by every Spent; may panic
 	wait  func(context.Context) error
 
-	mu   sync.Mutex
-	held int
+	mu    sync.Mutex
+	held  int
+	stale int // so many permits are invalid when they come
 }
 
 type fakePermit struct {
@@ -284,6 +285,13 @@ func (f *fakePermits) Acquire(ctx context.Context, _ int, _ bool) (Permit, error
 	defer f.mu.Unlock()
 	f.held++
 	return &fakePermit{of: f}, nil
+}
+
+func (p *fakePermit) Valid() bool {
+	p.of.mu.Lock()
+	defer p.of.mu.Unlock()
+	p.of.stale--
+	return p.of.stale < 0
 }
 
 func (p *fakePermit) Spent() {

@@ -85,6 +85,9 @@ type Identifier interface {
 
 // Permit is the right to write one IDENTIFY.
 type Permit interface {
+	// Valid tells whether IDENTIFY may be written now. One that is not is given back by Done, and asked for again: this
+	// process stood still, and another may identify by now.
+	Valid() bool
 	Spent() // IDENTIFY is being written now
 	// Done says that its outcome is known, or that it was not written: the next one may follow. Further
 	// calls do nothing.

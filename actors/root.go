@@ -67,7 +67,7 @@ func (r *root) Receive(ctx actor.Context) {
 	case messages.GatewayMoved:
 		r.gatewayMoved(ctx, m)
 	case messages.StreamLost:
-		r.toPools(ctx, m)
+		r.streamLost(ctx, m)
 	case messages.Revoke:
 		r.revoke(ctx, m)
 	case messages.Drop:
@@ -172,6 +172,14 @@ func (r *root) lifeCycle(ctx actor.Context, m messages.LifeCycle) {
 		}
 	}
 	ctx.Send(r.publisher, m)
+}
+
+func (r *root) streamLost(ctx actor.Context, m messages.StreamLost) {
+	for id, pid := range r.pools {
+		if m.Pools == nil || slices.Contains(m.Pools, id) {
+			ctx.Send(pid, m)
+		}
+	}
 }
 
 func (r *root) toPools(ctx actor.Context, message any) {

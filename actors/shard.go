@@ -195,7 +195,7 @@ func (s *shard) tick() {
 }
 
 func (s *shard) granted(m granted) {
-	if !s.Tenure.Valid() { // it ended while the permit was waited for
+	if !s.Tenure.Valid() || !m.permit.Valid() { // it ended while the permit was waited for, or since it came
 		m.permit.Done()
 		s.wantPermit()
 		return

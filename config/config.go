@@ -24,6 +24,7 @@ type Config struct {
 	Streams      Streams      `mapstructure:"streams"`
 	Publish      Publish      `mapstructure:"publish"`
 	Session      Session      `mapstructure:"session"`
+	Identify     Identify     `mapstructure:"identify"`
 	Spool        Spool        `mapstructure:"spool"`
 	Backpressure Backpressure `mapstructure:"backpressure"`
 	Events       Events       `mapstructure:"events"`
@@ -154,6 +155,16 @@ type Session struct {
 	CheckpointInterval time.Duration `mapstructure:"checkpoint_interval"`
 }
 
+// Identify is how the daily IDENTIFYs are spent, which all nodes of the bot share.
+type Identify struct {
+	// Reserve is how many of them are kept for shards that have not identified
+	// today: auto (5 % of the day's total or one for each shard, whichever is
+	// more), a share like 10%, or a number. Nodes should agree. Too low: a loop of
+	// repeated IDENTIFYs leaves nothing for a cold start. Too high: shards whose
+	// session was lost wait for the next day although IDENTIFYs are left.
+	Reserve Reserve `mapstructure:"reserve"`
+}
+
 // Spool holds on disk what NATS does not take at the moment.
 type Spool struct {
 	// Dir is its folder; it must be writable and survive a restart. Empty: see
@@ -233,6 +244,16 @@ type Cluster struct {
 	// Node is this node's name: letters, digits, . _ -. Empty: the host's name,
 	// which Load fills in.
 	Node string `mapstructure:"node"`
+	// LeaseTTL is how long a pool belongs to a node that is not heard of any
+	// more, 2s to 1m; all nodes must agree. A dead node's pools are resumed
+	// elsewhere about a second after it. Too low: a slow disk of NATS, or an
+	// election there, moves pools for nothing. Too high: Discord forgets sessions,
+	// and events, before they are resumed; above 15s that begins.
+	LeaseTTL time.Duration `mapstructure:"lease_ttl"`
+	// Capacity is this node's weight when pools are shared out, 1 to 1000: a node
+	// with 2 gets twice as many as one with 1. Too low: this node idles. Too high:
+	// it takes more than it can carry.
+	Capacity int `mapstructure:"capacity"`
 }
 
 // Default is the configuration of a node that was told nothing. It is the only
@@ -260,6 +281,7 @@ func Default() Config {
 		},
 		Publish:      Publish{Window: 4096, AckTimeout: 4 * time.Second},
 		Session:      Session{CheckpointInterval: time.Second},
+		Identify:     Identify{Reserve: ReserveAuto},
 		Spool:        Spool{MaxBytes: 2 << 30},
 		Backpressure: Backpressure{Shed: []string{"TYPING_START", "PRESENCE_UPDATE"}},
 		HTTP:         HTTP{Addr: ":9090"},
@@ -267,5 +289,6 @@ func Default() Config {
 		Metrics:      Metrics{ShardLabels: "auto"},
 		Health:       Health{MinReady: 1.0},
 		Shutdown:     Shutdown{Timeout: 20 * time.Second},
+		Cluster:      Cluster{LeaseTTL: 10 * time.Second, Capacity: 1},
 	}
 }

@@ -102,10 +102,10 @@ func TestLoad_every_key_from_its_variable(t *testing.T) {
 		"streams.commands.name": "C", "streams.commands.storage": "memory", "streams.commands.max_age": "2m",
 		"streams.commands.max_bytes": "10MB", "streams.commands.replicas": "2", "streams.commands.duplicates": "30s",
 		"publish.window": "1", "publish.ack_timeout": "1s",
-		"session.checkpoint_interval": "2s", "spool.dir": "d", "spool.max_bytes": "1GiB", "backpressure.shed": "MESSAGE_REACTION_ADD",
+		"session.checkpoint_interval": "2s", "identify.reserve": "50", "spool.dir": "d", "spool.max_bytes": "1GiB", "backpressure.shed": "MESSAGE_REACTION_ADD",
 		"events.allow": "MESSAGE_CREATE", "events.deny": "TYPING_START",
 		"http.addr": "h:1", "log.level": "debug", "log.format": "text", "metrics.shard_labels": "never",
-		"health.min_ready": "0.5", "shutdown.timeout": "1m", "cluster.node": "n1",
+		"health.min_ready": "0.5", "shutdown.timeout": "1m", "cluster.node": "n1", "cluster.lease_ttl": "4s", "cluster.capacity": "2",
 	}
 	for _, f := range allFields {
 		if text[f.key] == "" {

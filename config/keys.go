@@ -47,6 +47,7 @@ var (
 	secretType   = reflect.TypeFor[Secret]()
 	urlType      = reflect.TypeFor[URL]()
 	bytesType    = reflect.TypeFor[Bytes]()
+	reserveType  = reflect.TypeFor[Reserve]()
 	durationType = reflect.TypeFor[time.Duration]()
 	listType     = reflect.TypeFor[[]string]()
 	optIntType   = reflect.TypeFor[*int]()

@@ -19,6 +19,8 @@ const (
 	maxTotalShards = 1_000_000
 	maxWindow      = 1 << 20
 	maxReplicas    = 5 // JetStream's own limit
+	maxCapacity    = 1000
+	maxReserve     = 1_000_000
 )
 
 // minSpool is the smallest spool: below it, it would be full before it helps.
@@ -51,6 +53,7 @@ func (c Config) Validate() error {
 	c.Streams.validate(&ps, c.NATS.URL == "")
 	c.Publish.validate(&ps, c.Streams)
 	checkDuration(&ps, "session.checkpoint_interval", c.Session.CheckpointInterval, 100*time.Millisecond, time.Minute)
+	c.Identify.validate(&ps)
 	c.Spool.validate(&ps)
 	c.Backpressure.validate(&ps)
 	c.Events.validate(&ps)
@@ -62,11 +65,23 @@ func (c Config) Validate() error {
 		ps.add("health.min_ready", "", "%v is not a share: write a number from 0 to 1", m)
 	}
 	checkDuration(&ps, "shutdown.timeout", c.Shutdown.Timeout, 100*time.Millisecond, time.Hour)
+	c.Cluster.validate(&ps)
+	return ps.err()
+}
+
+func (i Identify) validate(ps *problems) {
+	if _, _, err := i.Reserve.parse(); err != nil {
+		ps.add("identify.reserve", "", "%q %v", string(i.Reserve), err)
+	}
+}
+
+func (c Cluster) validate(ps *problems) {
 	// The empty name becomes the host's; 255 bytes is the longest host name.
-	if n := c.Cluster.Node; n != "" && (!nodeWord.MatchString(n) || len(n) > 255) {
+	if n := c.Node; n != "" && (!nodeWord.MatchString(n) || len(n) > 255) {
 		ps.add("cluster.node", "", "%q is not a name: use at most 255 letters, digits, dots, _ and -", n)
 	}
-	return ps.err()
+	checkDuration(ps, "cluster.lease_ttl", c.LeaseTTL, 2*time.Second, time.Minute)
+	checkRange(ps, "cluster.capacity", c.Capacity, 1, maxCapacity)
 }
 
 // RequireToken returns an *Error unless there is a bot token. Only who talks to

@@ -77,6 +77,8 @@ func (f field) fromText(text string) (any, error) {
 		return parseDuration(trimmed)
 	case bytesType:
 		return parseBytes(trimmed)
+	case reserveType:
+		return Reserve(trimmed), nil
 	default:
 		panic("config: key " + f.key + " has a type without a reader")
 	}
@@ -110,7 +112,7 @@ func (f field) fromYAML(n *yaml.Node) (any, error) {
 		ok = tag == "!!int" || tag == "!!float"
 	case durationType:
 		ok = tag == "!!str" || tag == "!!int"
-	case bytesType, listType:
+	case bytesType, listType, reserveType:
 		ok = tag == "!!str" || tag == "!!int"
 	}
 	if !ok {
@@ -149,6 +151,8 @@ func (f field) want() string {
 		return "a duration like 30s or 5m"
 	case bytesType:
 		return "a size like 512MiB"
+	case reserveType:
+		return "auto, a share like 10% or a number like 50"
 	case listType:
 		return "a list of names"
 	default:

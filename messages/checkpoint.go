@@ -8,6 +8,9 @@ import "time"
 type Checkpoint struct {
 	ShardID, Shards int
 
+	// Epoch is that of the lease under which it was taken; 0: there is none. A checkpoint does not replace one of a higher epoch.
+	Epoch uint64
+
 	Session     string    // Discord's session id
 	ResumeURL   string    // as READY gave it; may be empty
 	GatewayURL  string    // where sessions begin, as GET /gateway/bot named it: a RESUME must not need that

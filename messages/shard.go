@@ -62,6 +62,7 @@ type Quiesced struct {
 type StreamLost struct {
 	Streams []Stream
 	From    time.Time // events that were stored before it had aged out anyway; zero: not known
+	Pools   []int     // that have to know; nil: all of this node
 }
 
 // Drain asks for an orderly end: sessions stay resumable. A last checkpoint of each comes first.

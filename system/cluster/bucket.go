@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 )
@@ -16,11 +17,15 @@ type bucket struct {
 	js   jetstream.JetStream
 	want jetstream.KeyValueConfig // Replicas 0: as many as there are, 1 for a new one
 	log  *slog.Logger
+	// rising has the revisions of a bucket that is made begin above those of any before it. Epochs are such revisions: a
+	// lease must not have a lower one because its bucket was deleted.
+	rising bool
 
 	settingUp chan struct{} // capacity 1: one ensure at a time, and nobody waits longer than its context
 
-	mu sync.Mutex
-	kv jetstream.KeyValue // nil until ensure has worked
+	mu    sync.Mutex
+	kv    jetstream.KeyValue // nil until ensure has worked
+	again chan struct{}      // closed when this process makes the bucket; nil while nobody asks
 }
 
 // BucketError says that a bucket exists in a way that drover cannot use. Nothing was changed.
@@ -48,6 +53,30 @@ func (b *bucket) open(ctx context.Context) (jetstream.KeyValue, error) {
 	return b.open(ctx)
 }
 
+// reopen is for who was told that kv does not exist: it makes sure of the bucket, unless somebody else has since then.
+func (b *bucket) reopen(ctx context.Context, kv jetstream.KeyValue) (jetstream.KeyValue, error) {
+	b.mu.Lock()
+	now := b.kv
+	b.mu.Unlock()
+	if now != kv {
+		return now, nil
+	}
+	if err := b.ensure(ctx); err != nil {
+		return nil, err
+	}
+	return b.open(ctx)
+}
+
+// remade is closed when this process finds the bucket missing and makes it.
+func (b *bucket) remade() <-chan struct{} {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.again == nil {
+		b.again = make(chan struct{})
+	}
+	return b.again
+}
+
 // ensure makes the bucket exist. An existing one is kept; its age limit and number of replicas are
 // changed if they differ from what is wanted.
 func (b *bucket) ensure(ctx context.Context) error {
@@ -64,8 +93,8 @@ func (b *bucket) ensure(ctx context.Context) error {
 		case missing:
 			want := b.want
 			want.Replicas = max(want.Replicas, 1)
-			kv, err = b.js.CreateKeyValue(ctx, want)
-			if errors.Is(err, jetstream.ErrBucketExists) {
+			kv, err = b.create(ctx, want)
+			if errors.Is(err, jetstream.ErrBucketExists) || errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
 				continue // another process made it this instant, and differently
 			}
 		case errors.Is(err, jetstream.ErrBadBucket):
@@ -85,10 +114,36 @@ func (b *bucket) ensure(ctx context.Context) error {
 		defer b.mu.Unlock()
 		b.kv = kv
 		if missing {
+			if b.again != nil {
+				close(b.again)
+				b.again = nil
+			}
 			b.log.Info("bucket created", "bucket", b.want.Bucket)
 		}
 		return nil
 	}
+}
+
+// create makes the bucket.
+func (b *bucket) create(ctx context.Context, want jetstream.KeyValueConfig) (jetstream.KeyValue, error) {
+	if !b.rising {
+		return b.js.CreateKeyValue(ctx, want)
+	}
+	// As CreateKeyValue does it, which cannot set FirstSeq.
+	config := jetstream.StreamConfig{
+		Name: b.stream(), Description: want.Description, Subjects: []string{b.subject(">")},
+		MaxMsgsPerSubject: int64(want.History), MaxBytes: -1, MaxMsgs: -1, MaxMsgSize: -1, MaxConsumers: -1,
+		MaxAge: want.TTL, Storage: want.Storage, Replicas: want.Replicas, Discard: jetstream.DiscardNew,
+		AllowRollup: true, DenyDelete: true, AllowDirect: true,
+		AllowMsgTTL: want.LimitMarkerTTL > 0, SubjectDeleteMarkerTTL: want.LimitMarkerTTL,
+		// No bucket is written a million times a second, so the clock is ahead of the revisions of the one before. A number
+		// of microseconds is still exact in JSON.
+		FirstSeq: uint64(time.Now().UnixMicro()),
+	}
+	if _, err := b.js.CreateStream(ctx, config); err != nil {
+		return nil, err
+	}
+	return b.js.KeyValue(ctx, want.Bucket)
 }
 
 // adapt judges the bucket that exists, and changes what may be changed.
@@ -108,10 +163,16 @@ func (b *bucket) adapt(ctx context.Context) error {
 	}
 	next := have
 	next.MaxAge = b.want.TTL
+	if b.want.LimitMarkerTTL > 0 {
+		next.AllowMsgTTL, next.SubjectDeleteMarkerTTL = true, b.want.LimitMarkerTTL
+		if b.want.TTL < next.Duplicates {
+			next.Duplicates = b.want.TTL // the server allows no longer one than the age
+		}
+	}
 	if b.want.Replicas > 0 {
 		next.Replicas = b.want.Replicas
 	}
-	if next.MaxAge == have.MaxAge && next.Replicas == have.Replicas {
+	if next.MaxAge == have.MaxAge && next.Replicas == have.Replicas && next.SubjectDeleteMarkerTTL == have.SubjectDeleteMarkerTTL {
 		return nil
 	}
 	if _, err := b.js.UpdateStream(ctx, next); err != nil {
@@ -123,12 +184,15 @@ func (b *bucket) adapt(ctx context.Context) error {
 
 // put writes key if its last revision is still last, 0 for none, and returns the new revision. So a
 // write that hung in a dead connection, and comes through at last, cannot undo a later one. Where the revision
-// differs, because the answer to an earlier write was lost or somebody else wrote, it is looked up, once;
+// differs, because the answer to an earlier write was lost or somebody else wrote, it is looked up, once, if check allows it;
 // gone reports that there was nothing any more.
-func put(ctx context.Context, kv jetstream.KeyValue, key string, data []byte, last uint64) (revision uint64, gone bool, err error) {
+func put(ctx context.Context, kv jetstream.KeyValue, key string, data []byte, last uint64, check func() error) (revision uint64, gone bool, err error) {
 	revision, err = kv.Update(ctx, key, data, last)
 	if !errors.Is(err, jetstream.ErrKeyRevisionMismatch) {
 		return revision, false, err
+	}
+	if err := check(); err != nil {
+		return 0, false, err
 	}
 	entry, err := kv.Get(ctx, key)
 	switch {

@@ -4,8 +4,8 @@ package cluster
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
-	"slices"
 	"sync"
 	"time"
 
@@ -14,11 +14,11 @@ import (
 
 // Spacing between the writes of two IDENTIFYs of one rate-limit key. Discord asks for 5 s (Gateway, "Rate
 // Limiting"); a quarter second more covers the network's jitter.
-const Spacing = 5250 * time.Millisecond
+const Spacing = 5*time.Second + jitter
 
-// settled is the spacing after an outcome. The server counts from when an IDENTIFY reached it, and that was
-// before it answered: so much after the answer is safe however slow the way there was.
-const settled = 5 * time.Second
+// jitter is what Spacing has more than Discord asks for. After an outcome it is not needed: the server counts from when
+// an IDENTIFY reached it, and that was before it answered, however slow the way there was.
+const jitter = 250 * time.Millisecond
 
 // orderGrace is how long a key waits for a lower shard that was announced and has not asked yet.
 // Discord asks for rising shard ids; it enforces only the spacing, so a shard that is slow to connect
@@ -35,64 +35,67 @@ type Limit struct {
 
 // Permits hands out the right to send IDENTIFY: one at a time per key (shard id modulo max_concurrency), in rising
 // order of shard ids, 5.25 s apart, within the daily budget. RESUME needs none. Under a Limit whose Total is 0, not known
-// yet, everybody waits for Update.
+// yet, everybody waits for Update. After Share all this holds over every process of the token, and while the store
+// is away nobody gets a permit.
 //
 // All methods may be called from any goroutine.
 type Permits struct {
-	log *slog.Logger
+	log     *slog.Logger
+	spacing time.Duration // Spacing, but in tests against a real server
 
 	mu        sync.Mutex
+	shared    *slots // nil: this process has the token alone
 	limit     Limit
-	remaining int
-	resetAt   time.Time
+	budget    budget // with shared: as it was seen last
+	reserve   func(total, shards int) int
 	keys      map[int]*key
 	announced map[int]time.Time // shard → until when its turn is kept
 	wake      *time.Timer       // runs grant again; nil when nothing waits
-	warned    bool              // the reserve was reached in this window
-	former    time.Time         // until when an IDENTIFY of an earlier process may count against any key
-}
-
-// key is the state of one rate-limit key.
-type key struct {
-	held    *Permit // nil: free
-	freeAt  time.Time
-	waiting []*waiter // by rising shard id
-}
-
-type waiter struct {
-	shardID int
-	again   bool
-	granted chan *Permit // capacity 1
-}
-
-// Permit is the right of one shard to send one IDENTIFY. Its key belongs to the shard until Done.
-type Permit struct {
-	permits *Permits
-	key     *key
-	written time.Time // zero: not spent
+	warned    string            // what the log was told last
+	former    time.Time         // until when an IDENTIFY of an earlier process, or of other keys, may count against any key
 }
 
 // NewPermits returns permits under limit. log tells when the budget holds something back.
 func NewPermits(limit Limit, log *slog.Logger) *Permits {
-	p := &Permits{log: log, keys: map[int]*key{}, announced: map[int]time.Time{}}
+	p := &Permits{
+		log: log, spacing: Spacing, keys: map[int]*key{}, announced: map[int]time.Time{},
+		reserve: func(total, shards int) int { return max(total/20, shards) },
+	}
 	p.Update(limit)
 	return p
 }
 
+// Reserve replaces the rule that says how many IDENTIFYs are kept for first ones: 5 % of the total, at least one per
+// shard. Call it before the first Acquire.
+func (p *Permits) Reserve(rule func(total, shards int) int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.reserve = rule
+}
+
 // Update takes over a newer session_start_limit. Of Discord's remainder and our own count the smaller
-// one wins: Discord's may lag behind what was just written.
+// one wins: Discord's may lag behind what was just written. It does not wait for the store.
 func (p *Permits) Update(limit Limit) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	now := time.Now()
-	limit.MaxConcurrency = max(limit.MaxConcurrency, 1)
-	if p.resetAt.IsZero() || !now.Before(p.resetAt) || limit.Remaining < p.remaining {
-		p.remaining = limit.Remaining
+	if p.shared != nil && limit.Total <= 0 {
+		return // this says nothing, and the store may say more
 	}
-	rekey := p.limit.MaxConcurrency != 0 && p.limit.MaxConcurrency != limit.MaxConcurrency
 	p.limit = limit
-	p.resetAt = now.Add(limit.ResetAfter)
-	if rekey {
+	if p.shared != nil {
+		p.shared.account.told(limit)
+		return
+	}
+	next := p.budget
+	next.learn(limit, time.Now())
+	p.see(next)
+}
+
+// see takes over a budget that is newer than the one before.
+func (p *Permits) see(next budget) {
+	before := p.budget.MaxConcurrency
+	p.budget = next
+	if before != 0 && before != next.MaxConcurrency {
 		p.rekey()
 	}
 	p.grant()
@@ -102,8 +105,8 @@ func (p *Permits) Update(limit Limit) {
 func (p *Permits) Inherit(at time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	until := at.Add(Spacing)
-	if bound := time.Now().Add(Spacing); until.After(bound) { // another clock's word
+	until := at.Add(p.spacing)
+	if bound := time.Now().Add(p.spacing); until.After(bound) { // another clock's word
 		until = bound
 	}
 	p.former = latest(p.former, until)
@@ -120,21 +123,42 @@ func (p *Permits) Announce(shardIDs ...int) {
 	}
 }
 
-// Acquire blocks until shardID may write IDENTIFY, or returns ctx's cause. again marks an IDENTIFY that is not
-// the shard's first: below the reserve (5 % of the day's total, at least one per shard) such a one
-// waits for the next day, since loops of them are what costs bots their token.
+// Acquire blocks until shardID may write IDENTIFY, or returns ctx's cause. again marks an IDENTIFY that is not the
+// shard's first in this process; one that is not its first in Discord's day counts as such too. Such a one waits for the
+// next day below the reserve, and while half of the total went to such ones within 24 hours, since loops of them are what
+// costs bots their token.
 func (p *Permits) Acquire(ctx context.Context, shardID int, again bool) (*Permit, error) {
 	w := &waiter{shardID: shardID, again: again, granted: make(chan *Permit, 1)}
 	p.mu.Lock()
 	delete(p.announced, shardID)
 	p.join(w)
 	p.grant()
+	shared := p.shared
 	p.mu.Unlock()
-
-	select {
-	case permit := <-w.granted:
+	for {
+		permit, err := p.turn(ctx, w)
+		if err != nil {
+			return nil, err
+		}
+		if shared != nil && !shared.take(permit, w) {
+			continue // w stands in the queue again
+		}
+		if ctx.Err() != nil {
+			permit.Done()
+			return nil, context.Cause(ctx)
+		}
 		return permit, nil
-	case <-ctx.Done():
+	}
+}
+
+// turn waits until w is the next one of this process.
+func (p *Permits) turn(ctx context.Context, w *waiter) (*Permit, error) {
+	if ctx.Err() == nil {
+		select {
+		case permit := <-w.granted:
+			return permit, nil
+		case <-ctx.Done():
+		}
 	}
 	p.mu.Lock()
 	p.leave(w)
@@ -147,152 +171,54 @@ func (p *Permits) Acquire(ctx context.Context, shardID int, again bool) (*Permit
 	return nil, context.Cause(ctx)
 }
 
-// Spent records that IDENTIFY is being written now. It counts against the day, whatever becomes of it.
-func (t *Permit) Spent() {
-	t.permits.mu.Lock()
-	defer t.permits.mu.Unlock()
-	t.written = time.Now()
-	t.permits.remaining = max(t.permits.remaining-1, 0)
-}
-
-// Done frees the key for the next shard: at once if nothing was written, else 5 s from now, and 5.25 s after the
-// write at the earliest. Further calls do nothing.
-func (t *Permit) Done() {
-	t.permits.mu.Lock()
-	defer t.permits.mu.Unlock()
-	if t.key.held != t {
-		return
-	}
-	t.key.held = nil
-	if !t.written.IsZero() {
-		t.key.freeAt = t.written.Add(Spacing)
-		if safe := time.Now().Add(settled); safe.After(t.key.freeAt) {
-			t.key.freeAt = safe
-		}
-	}
-	t.permits.grant()
-}
-
-// Budget tells what is left of the day, and how long the shards that wait now will take at best.
+// Budget tells what is left of the day, what it holds back, and how long the shards that wait now will take at best.
 func (p *Permits) Budget() messages.Budget {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.roll(time.Now())
+	now := time.Now()
+	p.budget.roll(now)
 	b := messages.Budget{
-		Total: p.limit.Total, Remaining: p.remaining, ResetAt: p.resetAt, MaxConcurrency: p.limit.MaxConcurrency,
+		Total: p.budget.Total, Remaining: p.budget.remaining(), ResetAt: p.budget.End, MaxConcurrency: p.budget.MaxConcurrency,
+		Reserve: p.reserve(p.budget.Total, p.budget.Shards), Repeated: p.budget.loops(now),
 	}
+	var worst held
 	for _, k := range p.keys {
-		n := len(k.waiting)
-		if n == 0 {
-			continue
-		}
-		b.Waiting += n
-		if p.remaining <= 0 { // until the next day, and then the queue
-			b.ETA = max(b.ETA, time.Until(p.resetAt)+time.Duration(n-1)*Spacing)
-			continue
-		}
-		free := latest(k.freeAt, p.former) // of the key's next IDENTIFY; one whose outcome is open takes its whole spacing
-		if k.held != nil {
-			free = time.Now().Add(Spacing)
-			if !k.held.written.IsZero() {
-				free = k.held.written.Add(Spacing)
+		ahead := 0
+		for _, w := range k.waiting {
+			b.Waiting++
+			if h := p.holds(w, now); h.why != "" && b.Total > 0 {
+				b.Held++
+				b.ETA = max(b.ETA, h.until.Sub(now)+time.Duration(len(k.waiting)-1)*p.spacing)
+				if worst.why == "" || h.until.After(worst.until) {
+					worst = h
+				}
+				continue
 			}
+			b.ETA = max(b.ETA, max(time.Until(p.freeAt(k)), 0)+time.Duration(ahead)*p.spacing)
+			ahead++
 		}
-		b.ETA = max(b.ETA, max(time.Until(free), 0)+time.Duration(n-1)*Spacing)
+	}
+	switch {
+	case worst.why != "":
+		b.Reason = p.sentence(worst, b.Reserve, now)
+	case b.Waiting > 0 && p.shared != nil && p.shared.away != nil:
+		b.Reason = fmt.Sprintf("the identify slots on NATS do not answer: %v", p.shared.away)
 	}
 	return b
 }
 
-func (p *Permits) keyOf(shardID int) *key {
-	n := shardID % p.limit.MaxConcurrency
-	k := p.keys[n]
-	if k == nil {
-		k = &key{}
-		p.keys[n] = k
-	}
-	return k
-}
-
-func (p *Permits) join(w *waiter) {
-	k := p.keyOf(w.shardID)
-	at, _ := slices.BinarySearchFunc(k.waiting, w, func(a, b *waiter) int { return a.shardID - b.shardID })
-	k.waiting = slices.Insert(k.waiting, at, w)
-}
-
-func (p *Permits) leave(w *waiter) {
-	for _, k := range p.keys {
-		k.waiting = slices.DeleteFunc(k.waiting, func(other *waiter) bool { return other == w })
-	}
-}
-
-// rekey spreads the waiting shards over a new number of keys. Every new key waits for the last
-// IDENTIFY under the old ones: which of them it shares a limit with is Discord's secret.
-func (p *Permits) rekey() {
-	var waiting []*waiter
-	free := time.Now()
-	for _, k := range p.keys {
-		waiting = append(waiting, k.waiting...)
-		if k.held != nil {
-			free = time.Now().Add(Spacing)
-		} else if k.freeAt.After(free) {
-			free = k.freeAt
-		}
-	}
-	p.keys = map[int]*key{}
-	for n := range p.limit.MaxConcurrency {
-		p.keys[n] = &key{freeAt: free}
-	}
-	for _, w := range waiting {
-		p.join(w)
-	}
-}
-
-// grant gives every free key to its next shard and sets the timer for what becomes possible later.
-func (p *Permits) grant() {
-	if p.limit.Total == 0 {
-		return // nobody knows what is allowed
-	}
-	now := time.Now()
-	p.roll(now)
-	var next time.Time // zero: nothing to wait for but a Done
-	later := func(at time.Time) {
-		if next.IsZero() || at.Before(next) {
-			next = at
-		}
-	}
-	for n, k := range p.keys {
-		if k.held != nil || len(k.waiting) == 0 {
-			continue
-		}
-		if free := latest(k.freeAt, p.former); now.Before(free) {
-			later(free)
-			continue
-		}
-		i := slices.IndexFunc(k.waiting, func(w *waiter) bool { return p.affordable(w) })
-		if i < 0 {
-			later(p.resetAt)
-			continue
-		}
-		if at := p.keptUntil(n, k.waiting[i].shardID, now); at.After(now) {
-			later(at)
-			continue
-		}
-		w := k.waiting[i]
-		k.waiting = slices.Delete(k.waiting, i, i+1)
-		k.held = &Permit{permits: p, key: k}
-		w.granted <- k.held
-	}
-	if p.wake != nil {
-		p.wake.Stop()
-		p.wake = nil
-	}
-	if !next.IsZero() {
-		// The timer ends by firing, or is replaced here; it holds nothing else.
-		p.wake = time.AfterFunc(next.Sub(now), func() {
-			p.mu.Lock()
-			defer p.mu.Unlock()
-			p.grant()
-		})
+// sentence says in words what holds shards back.
+func (p *Permits) sentence(h held, reserve int, now time.Time) string {
+	when := fmt.Sprintf("%s, in %v", h.until.Format("15:04:05 MST"), h.until.Sub(now).Round(time.Second))
+	switch h.why {
+	case heldReserve:
+		return fmt.Sprintf("%d of today's %d IDENTIFYs are left, and the last %d are kept for shards that have not identified today "+
+			"(identify.reserve): repeated ones are allowed again at %s", p.budget.remaining(), p.budget.Total, reserve, when)
+	case heldGovernor:
+		return fmt.Sprintf("%d IDENTIFYs within 24 hours were repeated ones, which looks like a loop, and half of the day's %d is the limit: "+
+			"the next is allowed at %s", p.budget.loops(now), p.budget.Total, when)
+	default:
+		return fmt.Sprintf("today's %d IDENTIFYs are spent: the next is allowed at %s", p.budget.Total, when)
 	}
 }
 
@@ -301,49 +227,4 @@ func latest(a, b time.Time) time.Time {
 		return b
 	}
 	return a
-}
-
-// keptUntil is when the turn of announced shards below shardID ends, of those in key n.
-func (p *Permits) keptUntil(n, shardID int, now time.Time) time.Time {
-	var kept time.Time
-	for id, until := range p.announced {
-		if !until.After(now) {
-			delete(p.announced, id)
-		} else if id < shardID && id%p.limit.MaxConcurrency == n && until.After(kept) {
-			kept = until
-		}
-	}
-	return kept
-}
-
-// affordable tells whether the budget allows w's IDENTIFY today.
-func (p *Permits) affordable(w *waiter) bool {
-	floor := 0
-	if w.again {
-		floor = max(p.limit.Total/20, p.limit.Shards)
-	}
-	outstanding := 0 // granted and not written yet
-	for _, k := range p.keys {
-		if k.held != nil && k.held.written.IsZero() {
-			outstanding++
-		}
-	}
-	if p.remaining-outstanding > floor {
-		return true
-	}
-	if !p.warned {
-		p.warned = true
-		p.log.Error("identify budget holds shards back", "shard_id", w.shardID, "remaining", p.remaining,
-			"reserve", floor, "wait", time.Until(p.resetAt).Round(time.Second))
-	}
-	return false
-}
-
-// roll begins a new day when the old one is over.
-func (p *Permits) roll(now time.Time) {
-	if now.Before(p.resetAt) || p.limit.Total == 0 {
-		return
-	}
-	p.remaining, p.warned = p.limit.Total, false
-	p.resetAt = now.Add(24 * time.Hour)
 }

@@ -21,6 +21,7 @@ type sessionRecord struct {
 	Fingerprint string `json:"fingerprint"`
 	Shards      int    `json:"shards"`
 	ShardID     int    `json:"shard_id"`
+	Epoch       uint64 `json:"epoch,omitempty"` // of the pool's lease
 	Connection  uint64 `json:"connection"`
 	// By stream (EVENTS, COMMANDS), whatever configuration calls it: a stream may be renamed between two starts.
 	Acked  map[string]int64  `json:"acked"`
@@ -40,7 +41,7 @@ const (
 func encodeSession(c *messages.Checkpoint, now time.Time) ([]byte, error) {
 	r := sessionRecord{
 		Version: sessionVersion, Session: c.Session, ResumeURL: c.ResumeURL, GatewayURL: c.GatewayURL, Fingerprint: c.Fingerprint,
-		Shards: c.Shards, ShardID: c.ShardID, Connection: c.Connection,
+		Shards: c.Shards, ShardID: c.ShardID, Epoch: c.Epoch, Connection: c.Connection,
 		Acked: map[string]int64{}, Stored: map[string]uint64{}, WrittenAt: now.UnixMilli(),
 	}
 	if !c.Contact.IsZero() {
@@ -68,7 +69,7 @@ func decodeSession(data []byte, total, shardID int) (messages.Checkpoint, error)
 	}
 	c := messages.Checkpoint{
 		ShardID: shardID, Shards: total, Session: r.Session, ResumeURL: r.ResumeURL, GatewayURL: r.GatewayURL,
-		Fingerprint: r.Fingerprint, Connection: r.Connection,
+		Fingerprint: r.Fingerprint, Epoch: r.Epoch, Connection: r.Connection,
 	}
 	if r.Contact != 0 {
 		c.Contact = time.UnixMilli(r.Contact)

@@ -43,6 +43,9 @@ type SessionsOptions struct {
 	Log *slog.Logger
 }
 
+// ErrSuperseded means that Save has not kept the checkpoint: another node serves the shard by now, and has kept one.
+var ErrSuperseded = errors.New("a node that serves it since has kept a newer one")
+
 // ErrGuildsGone means that Save has kept the session, but that the shard's guild set, which was not
 // given, is gone with an earlier bucket: call Save again with it.
 var ErrGuildsGone = errors.New("its guild set is gone with an earlier bucket: save it again")
@@ -122,8 +125,9 @@ func (s *Sessions) save(ctx context.Context, c *messages.Checkpoint) error {
 		return err
 	}
 	r := s.revisions(k)
+	check := func() error { return superseded(ctx, kv, k, c.Epoch) }
 	var gone bool
-	if r.session, gone, err = put(ctx, kv, k.session(), data, r.session); err != nil {
+	if r.session, gone, err = put(ctx, kv, k.session(), data, r.session, check); err != nil {
 		return err
 	}
 	// A session that was not there any more, and whose set was: the whole bucket is another one.
@@ -137,11 +141,27 @@ func (s *Sessions) save(ctx context.Context, c *messages.Checkpoint) error {
 	return nil
 }
 
+// superseded looks whether a node that serves the shard since has kept a checkpoint.
+func superseded(ctx context.Context, kv jetstream.KeyValue, k shardKey, epoch uint64) error {
+	entry, err := kv.Get(ctx, k.session())
+	if errors.Is(err, jetstream.ErrKeyNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if have, err := decodeSession(entry.Value(), k.total, k.shardID); err == nil && have.Epoch > epoch {
+		return ErrSuperseded
+	}
+	return nil
+}
+
 func (s *Sessions) saveGuilds(ctx context.Context, kv jetstream.KeyValue, k shardKey, c *messages.Checkpoint) error {
 	data := encodeGuilds(c.Session, c.Acked[messages.Events], c.Guilds)
 	r := s.revisions(k)
+	check := func() error { return superseded(ctx, kv, k, c.Epoch) }
 	var err error
-	r.guilds, _, err = put(ctx, kv, k.guilds(), data, r.guilds)
+	r.guilds, _, err = put(ctx, kv, k.guilds(), data, r.guilds, check)
 	if errors.Is(err, nats.ErrMaxPayload) || errors.Is(err, jetstream.ErrStreamMessageExceedsMaximum) {
 		// A session can be resumed without its guild set. The older set must go: it would pass for this one.
 		s.log.Warn("guild set is larger than NATS allows and is not kept: raise max_payload of the NATS server",

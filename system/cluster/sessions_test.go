@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
@@ -239,4 +240,28 @@ func TestSave_refuses_a_checkpoint_without_a_session(t *testing.T) {
 		t.Errorf("got %v, want it refused", err)
 	}
 	wantKeys(t, store)
+}
+
+// A write that hung in a dead node's connection must not undo what the next holder of the pool has kept.
+func TestSave_of_an_older_epoch_is_refused_once_a_newer_one_was_kept(t *testing.T) {
+	srv := startServer(t)
+	old, _ := newStore(t, srv, SessionsOptions{})
+	next, _ := newStore(t, srv, SessionsOptions{})
+	of := func(epoch uint64, acked int64) messages.Checkpoint {
+		c := checkpoint(0, 1, 1, 2)
+		c.Epoch, c.Acked = epoch, [messages.Streams]int64{acked, acked}
+		return c
+	}
+	save(t, old, of(5, 10), of(5, 11))
+	save(t, next, of(9, 12))
+	late := of(5, 13)
+	for range 2 {
+		if err := old.Save(t.Context(), late); !errors.Is(err, ErrSuperseded) {
+			t.Fatalf("got %v, want ErrSuperseded", err)
+		}
+		late.Guilds = nil
+	}
+	wantLoaded(t, srv, 1, []int{0}, sessions(of(9, 12)))
+	save(t, old, of(10, 14)) // it is its turn again
+	wantLoaded(t, srv, 1, []int{0}, sessions(of(10, 14)))
 }

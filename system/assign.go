@@ -23,9 +23,8 @@ const (
 	askLimits  = 30 * time.Minute
 )
 
-// assign brings this node's pools to life as soon as NATS was reached, and then keeps the identify limits current until
-// ctx ends. Sessions that an earlier process left behind are resumed before Discord has told its limits, since a RESUME
-// needs none; without one Discord is asked first.
+// assign has this node serve its pools as soon as NATS was reached, and keeps the identify limits current until ctx ends. Where there
+// is no NATS all pools are its own. It returns when the node has left its pools.
 func (s *System) assign(ctx context.Context) error {
 	if err := s.awaitStream(ctx); err != nil {
 		return err
@@ -42,66 +41,54 @@ func (s *System) assign(ctx context.Context) error {
 			return err
 		}
 	}
-	left, err := s.inherit(ctx, total)
-	if err != nil {
-		return err
-	}
-	url := asked
-	if url == "" {
-		url = left.gatewayURL()
-	}
-	if url == "" {
-		if _, asked, err = s.askAndLearn(ctx, total, s.waitingFor); err != nil {
-			return err
-		}
-		url = asked
-	}
-	if err := s.give(left, total, url); err != nil {
-		return err
-	}
-	var tidying sync.WaitGroup // ends with ctx
-	defer tidying.Wait()
-	if left.other != nil {
-		tidying.Go(func() { s.forgetOthers(ctx, total) })
-	}
-	if asked == "" {
-		// Nobody waits for it but who has to IDENTIFY.
-		if _, asked, err = s.askAndLearn(ctx, total, func(string) {}); err != nil {
-			return err
-		}
-	}
-	s.keepLimits(ctx, total, url, asked)
-	return nil
-}
-
-// give tells the actors which shards to serve, from which sessions.
-func (s *System) give(left heritage, total int, url string) error {
 	pools, err := pools(s.cfg.Pool, total)
 	if err != nil {
 		return err
 	}
-	if s.publisher != nil {
-		left.findStranded(s.publisher.Leftovers())
+	if s.broker == nil {
+		return s.serveAll(ctx, pools, total, asked)
+	}
+	p := newPlacement(ctx, s, total)
+	s.placement.Store(p)
+	s.waitingFor("")
+	var asking sync.WaitGroup // ends with ctx
+	defer asking.Wait()
+	asking.Go(func() {
+		// Sessions that somebody left behind are resumed before Discord has told its limits, since a RESUME needs none.
+		if asked == "" {
+			var err error
+			if _, asked, err = s.askAndLearn(ctx, total, func(string) {}); err != nil {
+				s.stop(err)
+				return
+			}
+		}
+		p.learnURL(asked)
+		s.tell(messages.GatewayMoved{URL: asked}) // pools that began where it was remembered to be
+		s.keepLimits(ctx, total, asked)
+	})
+	return p.run()
+}
+
+// serveAll tells the actors to serve these pools, which nobody else can know of.
+func (s *System) serveAll(ctx context.Context, pools []messages.Assign, total int, url string) error {
+	if url == "" {
+		var err error
+		if _, url, err = s.askAndLearn(ctx, total, s.waitingFor); err != nil {
+			return err
+		}
 	}
 	shards := 0
 	for _, a := range pools {
 		shards += len(a.Shards)
 	}
-	s.log.Info("shards assigned", "shards", total, "own", shards, "pools", len(pools), "stored_sessions", len(left.sessions))
+	s.log.Info("shards assigned", "shards", total, "own", shards, "pools", len(pools))
 	s.waitingFor("")
 	s.telemetry.Meters.Shards(shards)
 	for _, a := range pools {
 		a.GatewayURL = url
-		left.give(&a)
 		s.tell(a)
 	}
-	if left.dead != nil {
-		s.tell(*left.dead)
-	}
-	for _, gap := range left.overtaken(time.Now()) {
-		s.telemetry.Meters.Gap(gap.ShardID, s.cfg.Pool.PoolOf(gap.ShardID), gap.Gap.Reason)
-		s.tell(gap)
-	}
+	s.keepLimits(ctx, total, url)
 	return nil
 }
 
@@ -163,8 +150,8 @@ func (s *System) ask(ctx context.Context) (gateway.BotGateway, error) {
 
 // keepLimits refreshes the identify limits until ctx ends, and the gateway's URL, which was remembered where Discord
 // could not be asked in time. Failures change nothing: what is known stays.
-func (s *System) keepLimits(ctx context.Context, total int, url, now string) {
-	wait := askLimits
+func (s *System) keepLimits(ctx context.Context, total int, url string) {
+	wait, now := askLimits, url
 	for {
 		if now != url {
 			s.log.Info("gateway moved", "url", now)

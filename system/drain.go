@@ -13,7 +13,8 @@ import (
 //
 //  1. Shards stop reading. What Discord sends from now on it replays to the next process.
 //  2. What was read is waited for until JetStream has acknowledged it.
-//  3. The last checkpoints are written, and sessions close with 4000, which keeps them resumable.
+//  3. The last checkpoints are written, and sessions close with 4000, which keeps them resumable. Each pool is handed over as soon as
+//     its own are. Where something is not acknowledged in time, or NATS is away, nobody could take over: then pools stay until the end.
 //  4. The life-cycle events that say so are waited for; what is not acknowledged goes to the spool.
 //
 // Its error is the reason that Run ended for, if that was not a wish.
@@ -25,6 +26,10 @@ func (s *System) drain(running context.Context) error {
 	wished := !errors.As(context.Cause(running), &cause)
 	s.log.Info("draining", "why", context.Cause(running), "timeout", timeout)
 	s.waitingFor(draining)
+	p := s.placement.Load()
+	if p != nil {
+		p.end()
+	}
 
 	acks, stop := context.WithTimeout(bounded, timeout-min(timeout/3, closingTime))
 	defer stop()
@@ -35,15 +40,24 @@ func (s *System) drain(running context.Context) error {
 	if err := s.window.Drain(acks); err != nil {
 		s.log.Warn("not everything is acknowledged in time: what is not is replayed or spooled", "err", err)
 	}
+	if p != nil && s.broker.Connected() && s.window.Unacked() == 0 {
+		s.leave(bounded, p)
+	}
 	s.tell(messages.Drain{})
 	if !reached(bounded, s.drained) {
 		s.log.Error("sessions not closed in time", "timeout", timeout)
+	}
+	if p != nil {
+		s.leave(bounded, p) // what is there still is closed
 	}
 	err := s.window.Drain(bounded)
 	left := s.window.Unacked()
 	var spill error
 	if left > 0 {
 		spill = s.spill(running)
+	}
+	if p != nil {
+		left += p.givenUp()
 	}
 	s.log.Info("drained", "took", time.Since(began).Round(time.Millisecond), "unacked", left)
 	switch {
@@ -55,6 +69,19 @@ func (s *System) drain(running context.Context) error {
 		return &Error{Code: exitFailure, Text: "drain", Err: err}
 	}
 	return nil
+}
+
+// leave hands the pools over, and waits until the node has gone from the cluster.
+func (s *System) leave(ctx context.Context, p *placement) {
+	p.leave()
+	if !reached(ctx, p.left) {
+		s.log.Error("pools not handed over in time")
+	}
+}
+
+// leaveTimeout bounds the hand-over of a pool.
+func (s *System) leaveTimeout() time.Duration {
+	return s.cfg.Shutdown.Timeout - min(s.cfg.Shutdown.Timeout/3, closingTime)
 }
 
 // closingTime is how much of shutdown.timeout, up to a third, is left for all that follows the wait for

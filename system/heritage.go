@@ -23,13 +23,13 @@ type heritage struct {
 	stranded []messages.Stranded // sessions in the spool without a checkpoint
 }
 
-// inherit asks the session store what it has of this node's shards, of total.
-func (s *System) inherit(ctx context.Context, total int) (h heritage, err error) {
+// inherit asks the session store what it has of these shards, of total.
+func (s *System) inherit(ctx context.Context, total int, shards []int) (h heritage, err error) {
 	if s.sessions == nil {
 		return h, nil
 	}
 	return h, s.fromStore(ctx, func() error {
-		loaded, err := s.sessions.Load(ctx, total, ownShards(s.cfg.Pool, total))
+		loaded, err := s.sessions.Load(ctx, total, shards)
 		if err != nil {
 			return err
 		}
@@ -211,6 +211,15 @@ func (h *heritage) gatewayURL() string {
 	return url
 }
 
+// acked is what is known to be stored of each session.
+func (h *heritage) acked() map[string][messages.Streams]int64 {
+	upTo := make(map[string][messages.Streams]int64, len(h.sessions))
+	for _, c := range h.sessions {
+		upTo[c.Session] = c.Acked
+	}
+	return upTo
+}
+
 // give puts what belongs to the pool's shards into a.
 func (h *heritage) give(a *messages.Assign) {
 	a.Sessions, a.Lost = map[int]messages.Checkpoint{}, map[int]messages.LostSession{}
@@ -238,9 +247,12 @@ func strandedGap(s messages.Stranded) messages.GapData {
 	}
 }
 
-// findStranded keeps those sessions in the spool that no checkpoint knows.
-func (h *heritage) findStranded(spooled []messages.Stranded) {
+// findStranded keeps those sessions of shards in the spool that no checkpoint knows.
+func (h *heritage) findStranded(spooled []messages.Stranded, shards []int) {
 	for _, s := range spooled {
+		if !slices.Contains(shards, s.ShardID) {
+			continue
+		}
 		c, stored := h.sessions[s.ShardID]
 		if stored && (c.Session == s.Session || s.At.Before(c.Contact)) {
 			continue // that one's, or an older one, whose end was declared when this one began
@@ -249,10 +261,10 @@ func (h *heritage) findStranded(spooled []messages.Stranded) {
 	}
 }
 
-// overtaken are stranded sessions of shards that have a checkpoint of an older one: that one's gap does not name them.
-func (h *heritage) overtaken(now time.Time) (gaps []messages.LifeCycle) {
+// overtaken are stranded sessions of those shards that have a checkpoint of an older one: that one's gap does not name them.
+func (h *heritage) overtaken(shards []int, now time.Time) (gaps []messages.LifeCycle) {
 	for _, s := range h.stranded {
-		if _, stored := h.sessions[s.ShardID]; stored {
+		if _, stored := h.sessions[s.ShardID]; stored && slices.Contains(shards, s.ShardID) {
 			gap := strandedGap(s)
 			gap.To = now.UnixMilli()
 			gaps = append(gaps, messages.LifeCycle{ShardID: s.ShardID, Session: s.Session, Seq: s.Last, At: now, Gap: &gap})
@@ -307,14 +319,3 @@ func (s *System) forgetOthers(ctx context.Context, total int) {
 
 // forgetAgain is how often it is looked in the end whether old records may go. They do no harm.
 const forgetAgain = 30 * time.Second
-
-// ownShards are the ids of the shards that this node serves.
-func ownShards(p config.Pool, total int) []int {
-	var ids []int
-	for id := range total {
-		if p.ID == nil || *p.ID == p.PoolOf(id) {
-			ids = append(ids, id)
-		}
-	}
-	return ids
-}

@@ -60,11 +60,26 @@ func (s *System) judge(status *messages.NodeStatus) {
 		missing = append(missing, "waiting for "+phase)
 	}
 	need := int(math.Ceil(float64(status.ShardsTotal) * s.cfg.Health.MinReady))
-	if status.ShardsReady < need || status.ShardsTotal == 0 {
+	if status.ShardsReady < need || status.ShardsTotal == 0 && !s.servedByOthers() {
 		missing = append(missing, shardsReason(status, need))
 	}
 	status.IsReady = len(missing) == 0
 	status.Reasons = append(missing, status.Reasons...)
+}
+
+// servedByOthers tells whether this node has no pool because all of them are in other hands.
+func (s *System) servedByOthers() bool {
+	p := s.placement.Load()
+	if p == nil {
+		return false
+	}
+	status := p.node.Status()
+	for _, l := range status.Leases {
+		if l.Mine {
+			return false
+		}
+	}
+	return len(status.Leases) == s.cfg.Pool.PoolCount(p.total)
 }
 
 func (s *System) natsReason() string {

@@ -4,12 +4,14 @@ package system
 
 import (
 	"context"
+	crand "crypto/rand"
 	"crypto/tls"
 	"errors"
 	"log/slog"
 	"math/rand/v2"
 	"net"
 	"net/http"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -18,6 +20,7 @@ import (
 
 	"drover/actors"
 	"drover/config"
+	"drover/messages"
 	"drover/system/cluster"
 	"drover/system/gateway"
 	"drover/system/stream"
@@ -38,6 +41,8 @@ type System struct {
 	web       *web.Server
 	filter    *actors.Filter
 	permits   *cluster.Permits
+	process   string // random: this process among all of the bot
+	home      string // what only one living process has; empty: nobody knows
 
 	// Set by Run, in this order.
 	embedded  *stream.Embedded  // nil on an external NATS
@@ -45,6 +50,9 @@ type System struct {
 	publisher *stream.Publisher // nil where nats.url is none
 	window    window
 	sessions  *cluster.Sessions // nil where nats.url is none
+	stores    stores            // the same
+	placement atomic.Pointer[placement]
+	stop      context.CancelCauseFunc // ends Run, for a reason
 	root      atomic.Pointer[actor.PID]
 	actors    *actor.ActorSystem
 
@@ -86,12 +94,13 @@ func New(cfg config.Config, o Options) (*System, error) {
 	}
 	s := &System{
 		cfg: cfg, o: o, intents: intents, log: o.Log, started: time.Now(),
-		filter: &actors.Filter{}, refusal: make(chan error, 1), quiesced: make(chan struct{}), drained: make(chan struct{}),
+		filter: &actors.Filter{}, refusal: make(chan error, 1), process: strings.ToLower(crand.Text()), quiesced: make(chan struct{}), drained: make(chan struct{}),
 	}
 	s.filter.Set(cfg.Events.Allow, cfg.Events.Deny)
 	s.warnOfEvents(cfg.Events)
 	s.waitingFor("NATS")
 	s.permits = cluster.NewPermits(cluster.Limit{MaxConcurrency: 1}, o.Log)
+	s.permits.Reserve(cfg.Identify.Reserve.Of)
 	s.telemetry, err = telemetry.New(telemetry.Options{
 		Node: cfg.Cluster.Node, Version: o.Version, Shards: cfg.Pool.TotalShards, ShardLabels: cfg.Metrics.ShardLabels, Log: o.Log,
 	})
@@ -111,6 +120,7 @@ func New(cfg config.Config, o Options) (*System, error) {
 func (s *System) Run(ctx context.Context) error {
 	running, stop := context.WithCancelCause(ctx)
 	defer stop(errors.New("node stopped"))
+	s.stop = stop
 	if err := s.openStream(running); err != nil {
 		return err
 	}
@@ -136,6 +146,9 @@ func (s *System) Run(ctx context.Context) error {
 		s.o.Ready(s.web.Addr())
 	}
 	s.connectStream()
+	identifying, done := context.WithCancel(context.WithoutCancel(running)) // until the last permit is done
+	defer done()
+	owned.Go(func() { s.permits.Run(identifying) })
 	owned.Go(func() {
 		if err := s.assign(running); err != nil {
 			stop(err)
@@ -207,7 +220,11 @@ func (s *System) startActors() error {
 		s.sessions = cluster.NewSessions(s.broker.JetStream(), cluster.SessionsOptions{
 			Prefix: s.cfg.Streams.Prefix, Replicas: s.cfg.Streams.Events.Replicas, Log: s.log,
 		})
-		o.Sessions = s.sessions
+		o.Sessions = epochs{s}
+		s.stores = s.openStores()
+		s.permits.Share(cluster.Shared{
+			Slots: s.stores.identify, Fleet: s.stores.fleet, Process: s.process, Home: s.home, SlotTTL: cluster.DefaultSlotTTL, Margin: cluster.DefaultMargin,
+		})
 	}
 	root, err := actors.Spawn(s.actors, o)
 	if err != nil {
@@ -215,6 +232,39 @@ func (s *System) startActors() error {
 	}
 	s.root.Store(root)
 	return nil
+}
+
+// epochs keeps checkpoints under the epochs of their pools' leases: a late one must not replace what the next holder has kept.
+type epochs struct{ s *System }
+
+// Save implements actors.Sessions.
+func (e epochs) Save(ctx context.Context, c messages.Checkpoint) error {
+	if p := e.s.placement.Load(); p != nil {
+		c.Epoch = p.epochOf(c.ShardID)
+	}
+	return e.s.sessions.Save(ctx, c)
+}
+
+// stores are the buckets that nodes share beside sessions.
+type stores struct{ leases, members, identify, fleet *cluster.JetStreamStore }
+
+func (s *System) openStores() stores {
+	prefix := s.cfg.Streams.Prefix
+	if prefix == "" {
+		prefix = "drover"
+	}
+	open := func(name, description string, ttl time.Duration) *cluster.JetStreamStore {
+		return cluster.NewJetStreamStore(s.broker.JetStream(), cluster.StoreOptions{
+			Bucket: prefix + "_" + name, Description: "drover: " + description, TTL: ttl, Replicas: s.cfg.Streams.Events.Replicas, Log: s.log,
+		})
+	}
+	ttl := s.cfg.Cluster.LeaseTTL
+	return stores{
+		leases:   open("leases", "which node serves which pool", ttl),
+		members:  open("members", "the nodes that are there", ttl),
+		identify: open("identify", "who may IDENTIFY now", cluster.DefaultSlotTTL),
+		fleet:    open("fleet", "what all nodes agree on, and the budget of IDENTIFYs", 0),
+	}
 }
 
 // warnings lets only warnings and worse through: protoactor tells of every supervised failure and dead

@@ -110,6 +110,8 @@ var measures = []measure{
 	{name: "simulator_cpu_us", text: "µs CPU/event of the simulator", format: "%.2f"},
 	{name: "wire_bytes", text: "bytes/event on the wire", format: "%.0f", quiet: true},
 	{name: "paced_cpu_us", text: "µs CPU/event paced", format: "%.2f"},
+	{name: "paced_nats_cpu_us", text: "µs CPU/event of NATS paced", format: "%.2f"},
+	{name: "paced_bill_us", text: "µs CPU/event of both paced", format: "%.2f"},
 	{name: "paced_events_per_s", text: "events/s paced", format: "%.0f"},
 	{name: "p50_ms", text: "ms p50", format: "%.2f"},
 	{name: "p99_ms", text: "ms p99", format: "%.2f"},

@@ -12,7 +12,7 @@ func TestFigures_hold_the_promised_limits(t *testing.T) {
 		"cpu": {5.5, 4.5}, "allocs": {8, 7}, "latency": {0.25, 0.15},
 		"idle-250-none": {40, 30}, "idle-250-zlib-stream": {40, 30}, "idle-1000-none": {80, 60}, "idle-1000-zlib-stream": {80, 60},
 		"zstd-128 KiB": {0.4, 0.25}, "zstd-1 MiB": {}, "zstd-8 MiB": {}, "guilds": {2, 0.5},
-		"even": {}, "even-paced": {0.25, 0.15},
+		"even": {}, "even-paced": {}, "even-bill": {0.25, 0.15},
 	}
 	for _, f := range Figures() {
 		limits, ok := want[f.ID]
@@ -82,11 +82,11 @@ func TestFigure_measures_evenness_by_medians(t *testing.T) {
 	for _, cpu := range [][4]float64{{4, 4, 4, 9}, {4, 9, 4, 5}, {4, 4, 4, 5}} {
 		r := round{}
 		for i, n := range sessionCounts {
-			r[sessionsRow(n)] = values{"paced_cpu_us": cpu[i]}
+			r[sessionsRow(n)] = values{"paced_bill_us": cpu[i]}
 		}
 		rounds = append(rounds, r)
 	}
-	m := figure(t, "even-paced").measure(rounds, typical(summary(rounds)), false)
+	m := figure(t, "even-bill").measure(rounds, typical(summary(rounds)), false)
 	if m.Spread == nil || *m.Spread != (Spread{0.25, 0.25, 1.25}) || m.Verdict != Met {
 		t.Errorf("got %+v, %q, want 25%%, met", m.Spread, m.Verdict)
 	}

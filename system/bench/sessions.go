@@ -74,6 +74,8 @@ func (r *run) many(ctx context.Context, dir string, sessions int) (values, error
 	}
 	n := float64(after.total() - before.total())
 	v["paced_cpu_us"] = float64(paid.client-cost.client) / n / float64(time.Microsecond)
+	v["paced_nats_cpu_us"] = float64(paid.nats-cost.nats) / n / float64(time.Microsecond)
+	v["paced_bill_us"] = v["paced_cpu_us"] + v["paced_nats_cpu_us"]
 	v["paced_events_per_s"] = n / span.Seconds()
 	return v, nil
 }

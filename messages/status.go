@@ -61,7 +61,19 @@ type NodeStatus struct {
 	Shards        []ShardStatus
 	Notices       []Notice // newest first, bounded
 	Budget        Budget
+	Leases        *Leases // nil where there is no cluster
 	Traffic       Traffic
+}
+
+// Leases are this node's part in the cluster.
+type Leases struct {
+	Held      int           // pools that this node may serve now
+	Remaining time.Duration // until the first of them runs out unless it is renewed
+	Away      bool          // nobody can renew or take over: the store does not answer
+
+	// Since the start of the process.
+	Acquired, HandedOver, Lost, RanOut uint64
+	Renewed, RenewUnknown, RenewLost   uint64
 }
 
 // Budget is Discord's daily allowance of IDENTIFYs, as far as this node knows it. All nodes share it, Waiting and what

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"drover/messages"
+	"drover/system/cluster"
 )
 
 // stuckAfter is how long NATS may be connected, and the oldest event unacknowledged, before the process calls
@@ -29,6 +30,7 @@ func (s *System) Status(ctx context.Context) (messages.NodeStatus, error) {
 	}
 	status.NATSConnected = s.broker == nil && s.cfg.NATS.URL.Reveal() == "none" || s.broker != nil && s.broker.Connected()
 	status.Budget = s.permits.Budget()
+	status.Leases = s.leases()
 	status.Traffic = s.Traffic()
 	connected := time.Since(time.Unix(0, s.reached.Load()))
 	if age := s.window.OldestUnacked(); status.NATSConnected && connected > stuckAfter && age > stuckAfter {
@@ -44,6 +46,47 @@ func (s *System) Status(ctx context.Context) (messages.NodeStatus, error) {
 	}
 	s.judge(&status)
 	return status, nil
+}
+
+// ownShards are this node's shards.
+func (s *System) ownShards(ctx context.Context) ([]messages.ShardStatus, error) {
+	status, err := s.askActors(ctx)
+	return status.Shards, err
+}
+
+// allShards are those of all nodes.
+func (s *System) allShards(ctx context.Context) ([]messages.ShardStatus, error) {
+	p := s.placement.Load()
+	if p == nil {
+		return s.ownShards(ctx)
+	}
+	return cluster.NewOperator(s.broker.JetStream(), s.cfg.Streams.Prefix).Shards(ctx, len(p.node.Status().Members), allTime)
+}
+
+// allTime is for how long all nodes are waited for. A dead one is a member for a TTL, and does not answer.
+const allTime = time.Second
+
+// leases is this node's part in the cluster; nil where there is none.
+func (s *System) leases() *messages.Leases {
+	p := s.placement.Load()
+	if p == nil {
+		return nil
+	}
+	known := p.node.Status()
+	c := known.Counts
+	l := &messages.Leases{
+		Away: known.Away, Acquired: c.Acquired, HandedOver: c.HandedOver, Lost: c.Lost, RanOut: c.RanOut,
+		Renewed: c.Renewed, RenewUnknown: c.RenewUnknown, RenewLost: c.RenewLost,
+	}
+	for _, lease := range known.Leases {
+		if !lease.Mine || !lease.Valid {
+			continue
+		}
+		if l.Held++; l.Held == 1 || lease.Remaining < l.Remaining {
+			l.Remaining = lease.Remaining
+		}
+	}
+	return l
 }
 
 // judge decides on readiness and says in words what is missing.
@@ -108,6 +151,8 @@ func shardsReason(status *messages.NodeStatus, need int) string {
 		text += ": " + strings.Join(others, ", ")
 	}
 	switch b := status.Budget; {
+	case b.Held > 0 && b.Reason != "":
+		text += fmt.Sprintf("; %d wait to identify: %s", b.Held, b.Reason)
 	case b.Waiting > 0 && b.Total == 0:
 		text += fmt.Sprintf("; %d wait to identify, until Discord answers GET /gateway/bot", b.Waiting)
 	case b.Waiting > 0 && b.Remaining <= 0:

@@ -76,6 +76,9 @@ func Run(ctx context.Context, p Plan, o Options) (Result, error) {
 	if err := o.Check(); err != nil {
 		return Result{}, err
 	}
+	if p.Shards > 0 {
+		o.Shards = p.Shards
+	}
 	dir, err := ownDir(o.Dir, p.Name)
 	if err != nil {
 		return Result{}, err

@@ -47,9 +47,7 @@ func (r *run) inflict(ctx context.Context, f fault) error {
 			return err
 		}
 	}
-	if r.proxy != nil {
-		r.proxy.hold(0)
-	}
+	r.eachProxy(func(p *proxy) { p.hold(0) })
 	took, err := r.recover(ctx)
 	if err != nil {
 		return fmt.Errorf("after %s: %w", f.name, err)
@@ -97,7 +95,7 @@ func (r *run) arm(ctx context.Context, f fault) int {
 
 // unacked is what drover says about itself, just before something happens to it.
 func (r *run) unacked(ctx context.Context) int {
-	return int(r.node.metric(ctx, "gateway_unacked_events"))
+	return int(r.metric(ctx, "gateway_unacked_events"))
 }
 
 // last lets a fault last.
@@ -123,11 +121,11 @@ func (r *run) recover(ctx context.Context) (time.Duration, error) {
 	}
 	// What an outage has left in the spool is counted in.
 	err := process.Until(ctx, patience+r.lasts, "drover recovers", func() (bool, string) {
-		if ok, why := r.node.ready(ctx); !ok {
+		if ok, why := r.ready(ctx); !ok {
 			return false, why
 		}
-		states := r.node.shards(ctx)
-		if len(states) < r.o.Shards {
+		states := r.shards(ctx)
+		if len(states) != r.o.Shards {
 			return false, fmt.Sprintf("%d of %d shards", len(states), r.o.Shards)
 		}
 		for _, s := range states {

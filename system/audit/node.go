@@ -20,10 +20,13 @@ import (
 // node is drover as an operator runs it: a process with an environment, a spool and a data directory
 // that outlive it. One goroutine uses it; the log is read by another.
 type node struct {
+	name    string // among several; empty: it is the only one
 	program string
 	env     []string
 	dir     string
+	proxy   *proxy // its way to NATS; nil where that runs inside it
 	starts  int
+	away    bool // it is frozen or cut off, and not asked
 	proc    *process.Process
 	http    http.Client
 
@@ -35,6 +38,9 @@ type node struct {
 }
 
 func (n *node) log() string { return filepath.Join(n.dir, fmt.Sprintf("drover-%d.log", n.starts)) }
+
+// up reports that the node can be asked.
+func (n *node) up() bool { return n.proc != nil && n.proc.Running() && !n.away }
 
 // start runs drover and returns when its HTTP server listens. It is not ready by then.
 func (n *node) start(ctx context.Context) error {
@@ -138,6 +144,7 @@ type shardState struct {
 	Session  string // first 8 characters
 	Received int64  `json:"seq_received"`
 	Acked    int64  `json:"seq_acked"`
+	node     int    // which of the run's nodes says so
 }
 
 func (n *node) shards(ctx context.Context) []shardState {

@@ -9,6 +9,11 @@ import (
 
 // Plans are all there are, in the order in which --all runs them. Each call makes new ones.
 func Plans() []Plan {
+	return append(nodePlans(), clusterPlans()...)
+}
+
+// nodePlans are the plans with one node.
+func nodePlans() []Plan {
 	return []Plan{
 		{
 			Name:     "kill-drover",

@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -8,7 +9,6 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"syscall"
 	"time"
 
 	"drover/system/gatewaysim"
@@ -29,7 +29,8 @@ type run struct {
 	nats     *broker // nil where drover's embedded server is used
 	proxy    *proxy
 	recorder *recorder
-	node     *node
+	nodes    []*node
+	node     *node // the first of them, with proxy
 
 	strict bool                    // the node may not end by itself
 	fail   context.CancelCauseFunc // ends the script
@@ -56,7 +57,6 @@ func (r *run) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	r.node = &node{program: r.o.Drover, dir: r.dir}
 	url := "nats://" + addr
 	if !r.plan.Embedded {
 		r.nats = &broker{program: r.o.Broker, addr: addr, dir: r.dir, env: r.basic()}
@@ -66,23 +66,22 @@ func (r *run) start(ctx context.Context) error {
 		if err := r.nats.start(ctx); err != nil {
 			return err
 		}
-		if r.proxy, err = newProxy(addr); err != nil {
-			return err
-		}
 	}
 	if r.recorder, err = record(context.WithoutCancel(ctx), url, slog.New(slog.NewTextHandler(simLog, nil))); err != nil {
 		return err
 	}
-	r.node.env = r.environment(addr)
+	if err := r.makeNodes(addr); err != nil {
+		return err
+	}
 	if r.plan.Prepare != nil {
 		if err := r.plan.Prepare(r); err != nil {
 			return err
 		}
 	}
-	if err := r.startNode(ctx); err != nil {
+	if err := r.startAll(ctx, r.nodes[:len(r.nodes)-r.plan.Late]...); err != nil {
 		return err
 	}
-	if err := process.Until(ctx, patience, "drover is ready", func() (bool, string) { return r.node.ready(ctx) }); err != nil {
+	if err := process.Until(ctx, patience, "drover is ready", func() (bool, string) { return r.ready(ctx) }); err != nil {
 		return err
 	}
 	if err := r.warmUp(ctx); err != nil {
@@ -99,7 +98,7 @@ func (r *run) start(ctx context.Context) error {
 func (r *run) warmUp(ctx context.Context) error {
 	return process.Until(ctx, patience, "the first guilds are stored", func() (bool, string) {
 		sent := r.sent()
-		missing, saved := r.missing(sent), int(r.node.metric(ctx, "gateway_checkpoints_total"))
+		missing, saved := r.missing(sent), int(r.metric(ctx, "gateway_checkpoints_total"))
 		return len(sent) > 0 && missing == 0 && r.unacked(ctx) == 0 && saved >= r.o.Shards, fmt.Sprintf("%d of %d are missing, %d checkpoints", missing, len(sent), saved)
 	})
 }
@@ -110,20 +109,20 @@ func (r *run) basic() []string {
 	return []string{"PATH=" + os.Getenv("PATH"), "HOME=" + r.dir}
 }
 
-// environment is drover's configuration.
-func (r *run) environment(natsAddr string) []string {
+// environment is the configuration of a node.
+func (r *run) environment(n *node, natsAddr string) []string {
 	level := "info"
 	if r.o.Verbose {
 		level = "debug"
 	}
 	env := append(r.basic(),
 		"DISCORD_TOKEN="+token, "DISCORD_INTENTS=all", "DROVER_DISCORD_API_URL="+r.sim.APIURL(),
-		"DROVER_HTTP_ADDR=127.0.0.1:0", "DROVER_CLUSTER_NODE=audit", "DROVER_LOG_LEVEL="+level,
-		"DROVER_NATS_EMBEDDED_LISTEN="+natsAddr, "DROVER_NATS_EMBEDDED_DATA_DIR="+filepath.Join(r.dir, "data"),
-		"DROVER_SPOOL_DIR="+r.spool(),
+		"DROVER_HTTP_ADDR=127.0.0.1:0", "DROVER_CLUSTER_NODE="+cmp.Or(n.name, "audit"), "DROVER_LOG_LEVEL="+level,
+		"DROVER_NATS_EMBEDDED_LISTEN="+natsAddr, "DROVER_NATS_EMBEDDED_DATA_DIR="+filepath.Join(n.dir, "data"),
+		"DROVER_SPOOL_DIR="+filepath.Join(n.dir, "spool"),
 	)
-	if r.proxy != nil {
-		env = append(env, "NATS_URL="+r.proxy.url())
+	if n.proxy != nil {
+		env = append(env, "NATS_URL="+n.proxy.url())
 	}
 	storage := "file"
 	if r.plan.Memory {
@@ -139,8 +138,10 @@ func (r *run) spool() string { return filepath.Join(r.dir, "spool") }
 // end stops every process, in whatever state it is, and then the rest.
 func (r *run) end() {
 	r.strict = false
-	if r.node != nil {
-		r.node.proc.Kill()
+	for _, n := range r.nodes {
+		if n.proc != nil {
+			n.proc.Kill()
+		}
 	}
 	if r.nats != nil {
 		r.nats.proc.Kill()
@@ -148,8 +149,10 @@ func (r *run) end() {
 	if r.recorder != nil {
 		r.recorder.close()
 	}
-	if r.proxy != nil {
-		r.proxy.close()
+	for _, n := range r.nodes {
+		if n.proxy != nil {
+			n.proxy.close()
+		}
 	}
 	if r.sim != nil {
 		r.sim.Close()
@@ -178,8 +181,12 @@ func (r *run) complain(format string, args ...any) {
 func (r *run) script(ctx context.Context) {
 	inside, fail := context.WithCancelCause(ctx)
 	defer fail(nil)
-	r.fail = fail
-	r.watch()
+	r.fail, r.strict = fail, true
+	for _, n := range r.nodes {
+		if n.proc != nil {
+			r.watch(n)
+		}
+	}
 	err := r.plan.Script(inside, r)
 	if err == nil && r.sim.Counts().TrafficMade < r.o.Events {
 		r.say("traffic until %s events were made", grouped(r.o.Events))
@@ -196,10 +203,9 @@ func (r *run) script(ctx context.Context) {
 	}
 }
 
-// watch ends the script when the node of now ends by itself.
-func (r *run) watch() {
-	n, proc, ending, fail := r.node, r.node.proc, r.node.ending, r.fail
-	r.strict = true
+// watch ends the script when the process that n is now ends by itself.
+func (r *run) watch(n *node) {
+	proc, ending, fail := n.proc, n.ending, r.fail
 	go func() { // ends with the process, which end kills
 		<-proc.Exited()
 		select {
@@ -208,40 +214,4 @@ func (r *run) watch() {
 			fail(errors.New(n.obituary()))
 		}
 	}()
-}
-
-// startNode starts drover and watches it while the script runs.
-func (r *run) startNode(ctx context.Context) error {
-	if err := r.node.start(ctx); err != nil {
-		return err
-	}
-	if r.strict {
-		r.watch()
-	}
-	return nil
-}
-
-// killNode ends drover with SIGKILL.
-func (r *run) killNode() {
-	r.node.expectEnd()
-	r.node.proc.Kill()
-	r.result.Exits = append(r.result.Exits, "killed")
-}
-
-// stopNode asks drover to end, and wants the exit code. meanwhile is called when it has been asked; it may be nil.
-func (r *run) stopNode(want int, meanwhile func()) error {
-	r.node.expectEnd()
-	r.node.proc.Signal(syscall.SIGTERM)
-	if meanwhile != nil {
-		meanwhile()
-	}
-	code, err := r.node.proc.Await(patience)
-	if err != nil {
-		return err
-	}
-	r.result.Exits = append(r.result.Exits, fmt.Sprint(code))
-	if code != want {
-		return fmt.Errorf("drover ended with exit code %d after SIGTERM, want %d: %s", code, want, r.node.words())
-	}
-	return nil
 }

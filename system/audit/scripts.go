@@ -172,7 +172,7 @@ func (r *run) awaitRead(ctx context.Context) error {
 		for _, s := range r.sim.State().Sessions {
 			newest[short(s.ID)] = s.Seq
 		}
-		states := r.node.shards(ctx)
+		states := r.shards(ctx)
 		for _, s := range states {
 			if s.Received < newest[s.Session] {
 				return false, fmt.Sprintf("shard %d has read up to %d of %d", s.ID, s.Received, newest[s.Session])

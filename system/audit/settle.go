@@ -30,10 +30,8 @@ func (r *run) settle(ctx context.Context) {
 	for shard := range r.o.Shards {
 		downs[shard] = r.recorder.downsOf(shard)
 	}
-	if r.node.proc.Running() {
-		if err := r.stopNode(0, nil); err != nil {
-			r.complain("%v", err)
-		}
+	if err := r.stopAll(0, nil, r.running()...); err != nil {
+		r.complain("%v", err)
 	}
 	if r.nats == nil {
 		return // it ended with drover
@@ -54,10 +52,10 @@ func (r *run) heal(ctx context.Context) error {
 	if err := r.sim.Clear(); err != nil {
 		return err
 	}
-	if r.proxy != nil {
-		r.proxy.slow(0)
-		r.proxy.hold(0)
-	}
+	r.eachProxy(func(p *proxy) {
+		p.slow(0)
+		p.hold(0)
+	})
 	if r.nats != nil {
 		if r.nats.proc.Running() {
 			r.nats.proc.Signal(process.Thaw)
@@ -65,8 +63,15 @@ func (r *run) heal(ctx context.Context) error {
 			return err
 		}
 	}
-	if !r.node.proc.Running() {
-		return r.startNode(ctx)
+	for _, n := range r.nodes {
+		if n.away {
+			r.thaw(n)
+		}
+		if n.proc == nil || !n.proc.Running() {
+			if err := r.startAll(ctx, n); err != nil {
+				return err
+			}
+		}
 	}
 	return nil
 }
@@ -78,7 +83,7 @@ func (r *run) await(ctx context.Context) error {
 	var next time.Time // looking through everything takes its time
 	left := 0
 	return process.Until(ctx, patience+r.lasts, "all is stored", func() (bool, string) {
-		if !r.node.proc.Running() {
+		if len(r.running()) < len(r.nodes) {
 			return true, "" // the exit code and what is missing tell
 		}
 		if time.Now().Before(next) {
@@ -91,7 +96,7 @@ func (r *run) await(ctx context.Context) error {
 		if all != before {
 			before, changed = all, time.Now()
 		}
-		ready, why := r.node.ready(ctx)
+		ready, why := r.ready(ctx)
 		unacked := r.unacked(ctx)
 		switch {
 		case !ready:

@@ -2,6 +2,8 @@ package stream
 
 import (
 	"errors"
+	"maps"
+	"slices"
 	"time"
 
 	"drover/messages"
@@ -13,6 +15,7 @@ type fences struct {
 	shards map[int]messages.Fence      // of shards that this node serves
 	stored map[string]reach            // what is known to be stored of sessions, in an earlier tenure of their shard
 	over   [messages.Streams]overLanes // what is in the spool and must not come out of it any more
+	waited map[int]struct{}            // shards that the spool waits for: nobody knows yet who serves them
 }
 
 // reach has for each stream the sequence number of a session up to which everything is stored.
@@ -32,6 +35,7 @@ func (p *Publisher) Own(shardIDs []int, f messages.Fence, acked map[string][mess
 	defer p.mu.Unlock()
 	for _, id := range shardIDs {
 		p.fences.shards[id] = f
+		delete(p.fences.waited, id)
 	}
 	for session, upTo := range acked {
 		p.fences.stored[session] = upTo
@@ -56,6 +60,7 @@ func (p *Publisher) Disown(shardIDs []int) {
 // disownShard ends what the spool has of a shard. The caller holds mu.
 func (p *Publisher) disownShard(id int) {
 	delete(p.fences.shards, id)
+	delete(p.fences.waited, id)
 	for s, l := range p.lanes {
 		if upTo := l.disk + uint64(l.writing); upTo > l.removed {
 			if p.fences.over[s] == nil {
@@ -64,6 +69,13 @@ func (p *Publisher) disownShard(id int) {
 			p.fences.over[s][id] = upTo
 		}
 	}
+}
+
+// Unclaimed lists the shards, rising, that hold up what an earlier process left in the spool: of which neither Own nor Disown was told.
+func (p *Publisher) Unclaimed() []int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Sorted(maps.Keys(p.fences.waited))
 }
 
 // Abandon forgets everything unacknowledged of f without a word to its receipts: f has ended, and whoever holds the sessions
@@ -151,6 +163,7 @@ func (p *Publisher) judge(l *lane, r *record) (fate, messages.Fence) {
 	}
 	f, owned := p.fences.shards[r.shardID]
 	if !owned && p.o.Fenced {
+		p.fences.waited[r.shardID] = struct{}{}
 		return hold, nil
 	}
 	return publish, f

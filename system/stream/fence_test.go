@@ -153,11 +153,15 @@ func TestOwn_publishes_of_an_earlier_process_only_what_is_ours_and_not_stored(t 
 	if got := len(stored(t, d.url(), "EVENTS")); got != 0 {
 		t.Errorf("got %d events stored before anybody served their shards", got)
 	}
+	waitFor(t, "a shard that is waited for", func() bool { return slices.Equal(r.Unclaimed(), []int{0}) })
 	r.Own([]int{0}, &f, map[string][messages.Streams]int64{"session-0": {7, 7}})
 	r.Disown([]int{1})
 	r.Own([]int{2}, &f, nil)
 	r.drain()
 	r.spoolEmpty()
+	if got := r.Unclaimed(); len(got) != 0 {
+		t.Errorf("got shards %v waited for at the end", got)
+	}
 	wantSeqs(t, d.url(), 0, 8, 10)
 	wantSeqs(t, d.url(), 1, 1, 0)
 	wantSeqs(t, d.url(), 2, 1, 10)

@@ -113,7 +113,7 @@ func NewPublisher(b *Broker, o PublisherOptions) *Publisher {
 		sheds:    make(map[string]*messages.Shed),
 		telling:  make(map[string]messages.Shed),
 		subjects: make(map[*messages.Kind]string),
-		fences:   fences{shards: make(map[int]messages.Fence), stored: make(map[string]reach)},
+		fences:   fences{shards: make(map[int]messages.Fence), stored: make(map[string]reach), waited: make(map[int]struct{})},
 		paused:   true,
 		progress: make(chan struct{}, 1),
 	}

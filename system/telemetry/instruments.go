@@ -53,6 +53,14 @@ const (
 	unackedEvents  = "gateway_unacked_events"
 	lastHeartbeat  = "gateway_last_heartbeat_timestamp"
 	budgetLeft     = "gateway_identify_budget_remaining"
+	leaseHeld      = "gateway_lease_held"
+	leaseRemaining = "gateway_lease_remaining_seconds"
+	leaseAcquired  = "gateway_lease_acquired_total"
+	leaseHanded    = "gateway_lease_handed_over_total"
+	leaseLost      = "gateway_lease_lost_total"
+	leaseRanOut    = "gateway_lease_ran_out_total"
+	leaseRenewals  = "gateway_lease_renewals_total"
+	identifyHeld   = "gateway_identify_held_back"
 	buildInfo      = "gateway_build_info"
 )
 
@@ -85,6 +93,14 @@ var Instruments = []Instrument{
 	{lastDispatch, Gauge, "s", []string{ShardLabel}, "Time since the shard's newest dispatch, of several the longest; a quiet guild is no fault. Absent before the first."},
 	{lastHeartbeat, Gauge, "s", nil, "Unix time of the newest heartbeat that Discord acknowledged to any shard; absent before the first."},
 	{budgetLeft, Gauge, "{identify}", nil, "IDENTIFYs left today; absent until Discord has told."},
+	{identifyHeld, Gauge, "{shard}", nil, "Shards of this node that wait since the day's budget of IDENTIFYs holds them back."},
+	{leaseHeld, Gauge, "{lease}", nil, "Leases of pools that this node holds and that are valid."},
+	{leaseRemaining, Gauge, "s", nil, "Time until the first of this node's leases runs out unless it is renewed; absent where it holds none."},
+	{leaseAcquired, Counter, "{lease}", nil, "Leases acquired, also those that had run out and that nobody had taken."},
+	{leaseHanded, Counter, "{lease}", nil, "Leases given back in order."},
+	{leaseLost, Counter, "{lease}", nil, "Leases lost to another node."},
+	{leaseRanOut, Counter, "{lease}", nil, "Leases whose deadline passed before a renewal worked: the pool was fenced."},
+	{leaseRenewals, Counter, "{renewal}", []string{"outcome"}, "Renewals by outcome: renewed, unknown (no answer, tried again) or lost (the lease had gone)."},
 	{buildInfo, Gauge, "{build}", []string{"version", "go_version"}, "Always 1; the labels say what runs."},
 }
 

@@ -80,7 +80,8 @@ func exercise(m *Meters, shardID, poolID int) {
 	m.SequenceGap(shardID, poolID)
 	m.Observe(func(context.Context) (messages.NodeStatus, error) {
 		return messages.NodeStatus{
-			GuildsTotal: 40, NATSConnected: true, Budget: messages.Budget{Total: 1000, Remaining: 990},
+			GuildsTotal: 40, NATSConnected: true, Budget: messages.Budget{Total: 1000, Remaining: 990, Held: 2},
+			Leases:  &messages.Leases{Held: 3, Remaining: 1500 * time.Millisecond, Acquired: 4, HandedOver: 1, Renewed: 20, RenewUnknown: 1},
 			Traffic: messages.Traffic{Unacked: 7, Spooled: 5, SpoolBytes: 9000, SpoolFull: true},
 			Shards: []messages.ShardStatus{
 				{ID: 0, Pool: 0, State: messages.Ready, LastDispatch: time.Now()}, {ID: 1, Pool: 0, State: messages.Resuming}, {ID: 25, Pool: 1, State: messages.Halted},
@@ -112,7 +113,17 @@ func TestMetrics_have_exactly_their_names(t *testing.T) {
 		`gateway_guilds_total 40`,
 		`gateway_identifies_total{shard_id="3"} 1`,
 		`gateway_identify_budget_remaining 990`,
+		`gateway_identify_held_back 2`,
 		`gateway_last_heartbeat_timestamp 1.7700915675e+09`,
+		`gateway_lease_acquired_total 4`,
+		`gateway_lease_handed_over_total 1`,
+		`gateway_lease_held 3`,
+		`gateway_lease_lost_total 0`,
+		`gateway_lease_ran_out_total 0`,
+		`gateway_lease_remaining_seconds 1.5`,
+		`gateway_lease_renewals_total{outcome="lost"} 0`,
+		`gateway_lease_renewals_total{outcome="renewed"} 20`,
+		`gateway_lease_renewals_total{outcome="unknown"} 1`,
 		`gateway_nats_connected 1`,
 		`gateway_oversize_events_total{event_type="member.join",shard_id="3"} 1`,
 		`gateway_resumes_total{outcome="failed",shard_id="3"} 0`,

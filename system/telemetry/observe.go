@@ -111,4 +111,21 @@ func (m *Meters) observeStatus(o metric.Observer, s *messages.NodeStatus) {
 	if s.Budget.Total > 0 {
 		set(budgetLeft, float64(s.Budget.Remaining))
 	}
+	set(identifyHeld, float64(s.Budget.Held))
+	if s.Leases != nil {
+		m.observeLeases(o, s.Leases, set)
+	}
+}
+
+func (m *Meters) observeLeases(o metric.Observer, l *messages.Leases, set func(string, float64, ...attribute.KeyValue)) {
+	set(leaseHeld, float64(l.Held))
+	if l.Held > 0 {
+		set(leaseRemaining, l.Remaining.Seconds())
+	}
+	for name, n := range map[string]uint64{leaseAcquired: l.Acquired, leaseHanded: l.HandedOver, leaseLost: l.Lost, leaseRanOut: l.RanOut} {
+		o.ObserveInt64(m.counters[name], int64(n))
+	}
+	for outcome, n := range map[string]uint64{"renewed": l.Renewed, "unknown": l.RenewUnknown, "lost": l.RenewLost} {
+		o.ObserveInt64(m.counters[leaseRenewals], int64(n), metric.WithAttributes(attribute.String("outcome", outcome)))
+	}
 }

@@ -76,6 +76,10 @@ func (p *pool) Receive(ctx actor.Context) {
 		p.toAll(ctx, m)
 	case messages.StreamLost:
 		p.toAll(ctx, m)
+	case messages.RestartShard:
+		if pid := p.shards[m.ShardID]; pid != nil {
+			ctx.Send(pid, m)
+		}
 	case messages.Quiesce:
 		p.quiesce(ctx)
 	case messages.Quiesced:
@@ -150,7 +154,7 @@ func (p *pool) carry(id int) *carried {
 // session are the options of one shard's session.
 func (p *pool) session(id int) gateway.SessionOptions {
 	o := p.Session
-	o.ShardID, o.Shards, o.URL = id, p.assign.Total, p.assign.GatewayURL
+	o.ShardID, o.Shards, o.URL, o.Spread = id, p.assign.Total, p.assign.GatewayURL, p.assign.Spread
 	if p.kept.gateway != "" {
 		o.URL = p.kept.gateway
 	}

@@ -68,6 +68,8 @@ func (r *root) Receive(ctx actor.Context) {
 		r.gatewayMoved(ctx, m)
 	case messages.StreamLost:
 		r.streamLost(ctx, m)
+	case messages.RestartShard:
+		r.toPools(ctx, m)
 	case messages.Revoke:
 		r.revoke(ctx, m)
 	case messages.Drop:

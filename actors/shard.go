@@ -93,6 +93,8 @@ func (s *shard) Receive(ctx actor.Context) {
 		s.gatewayMoved(m.URL)
 	case messages.StreamLost:
 		s.streamLost(m)
+	case messages.RestartShard:
+		s.restart()
 	case messages.Quiesce:
 		s.quiesce(ctx)
 	case messages.Drain:
@@ -215,6 +217,17 @@ func (s *shard) lost(err error) {
 	s.hangUp()
 	s.loss = err
 	s.do(s.session.Lost(time.Now(), err, seen))
+}
+
+// errRestart is why a connection ends that an operator wants to end.
+var errRestart = errors.New("an operator asked for a new connection")
+
+// restart closes the connection in the way that keeps the session, and dials anew. A shard that dials already does so.
+func (s *shard) restart() {
+	if s.conn != nil && !s.quiet {
+		s.Log.Info("shard connects again, as an operator asked", "shard_id", s.ID)
+		s.lost(errRestart)
+	}
 }
 
 // gatewayMoved also reaches the session that a restart makes.

@@ -10,6 +10,8 @@ type Assign struct {
 	Total      int    // shards of the bot
 	GatewayURL string // where sessions without a resume URL begin, as /gateway/bot names it
 	Fence      Fence  // of the pool's lease; nil: always valid
+	// Spread is over how long its sessions dial that are resumed; 0: 1 s.
+	Spread time.Duration
 	// Sessions are the checkpoints that an earlier process or another node left behind, by shard id.
 	Sessions map[int]Checkpoint
 	// Lost tells shards without a checkpoint, by id, of a session that they had and that nobody can RESUME.

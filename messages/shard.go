@@ -10,6 +10,9 @@ type LostSession struct {
 	Guilds []uint64 // what consumers were told that the bot is in on this shard; nil: not known
 }
 
+// RestartShard asks a shard to close its connection and to RESUME on a new one.
+type RestartShard struct{ ShardID int }
+
 // GatewayMoved tells that sessions begin elsewhere from now on.
 type GatewayMoved struct{ URL string }
 

@@ -51,20 +51,24 @@ func (s *System) assign(ctx context.Context) error {
 	p := newPlacement(ctx, s, total)
 	s.placement.Store(p)
 	s.waitingFor("")
-	var asking sync.WaitGroup // ends with ctx
+	asks, enough := context.WithCancel(ctx)
+	var asking sync.WaitGroup // ends with asks
 	defer asking.Wait()
+	defer enough()
 	asking.Go(func() {
 		// Sessions that somebody left behind are resumed before Discord has told its limits, since a RESUME needs none.
 		if asked == "" {
 			var err error
-			if _, asked, err = s.askAndLearn(ctx, total, func(string) {}); err != nil {
-				s.stop(err)
+			if _, asked, err = s.askAndLearn(asks, total, func(string) {}); err != nil {
+				if asks.Err() == nil {
+					s.stop(err)
+				}
 				return
 			}
 		}
 		p.learnURL(asked)
 		s.tell(messages.GatewayMoved{URL: asked}) // pools that began where it was remembered to be
-		s.keepLimits(ctx, total, asked)
+		s.keepLimits(asks, total, asked)
 	})
 	return p.run()
 }

@@ -42,6 +42,7 @@ type placement struct {
 type heir struct {
 	shards []int
 	left   heritage
+	among  int // shards that begin together with these
 	err    error
 	done   chan struct{} // closed when left or err is there
 }
@@ -78,7 +79,17 @@ func (p *placement) run() error {
 	defer p.owned.Wait()
 	defer p.leave()
 	p.owned.Go(func() { p.inheriting(p.life) })
-	err := p.node.Run(p.life)
+	p.owned.Go(func() { p.claim(p.life) })
+	control, err := cluster.StartControl(cluster.ControlOptions{
+		JetStream: p.s.broker.JetStream(), Prefix: p.s.cfg.Streams.Prefix, Node: p.node, Version: p.s.o.Version, Shards: p.s.ownShards,
+		Restart: func(shardID int) { p.s.tell(messages.RestartShard{ShardID: shardID}) },
+	})
+	if err != nil {
+		p.s.log.Error("operators cannot ask this node: drover shards does not see it", "err", err)
+	} else {
+		defer control.Stop()
+	}
+	err = p.node.Run(p.life)
 	var config *cluster.ConfigError
 	var name *cluster.NameError
 	switch {
@@ -96,7 +107,7 @@ func (p *placement) Serve(ctx context.Context, pool int, l *cluster.Lease) error
 		return errors.New("this node is draining")
 	}
 	shards := p.shardsOf(pool)
-	left, err := p.inherit(ctx, shards)
+	left, among, err := p.inherit(ctx, shards)
 	if err != nil {
 		return err
 	}
@@ -113,7 +124,7 @@ func (p *placement) Serve(ctx context.Context, pool int, l *cluster.Lease) error
 	p.mu.Unlock()
 	s.publisher.Own(shards, l, left.acked())
 	p.counted.Do(p.count)
-	a := messages.Assign{Pool: pool, Shards: shards, Total: p.total, GatewayURL: url, Fence: l}
+	a := messages.Assign{Pool: pool, Shards: shards, Total: p.total, GatewayURL: url, Fence: l, Spread: min(time.Duration(among)*dialEach, time.Second)}
 	left.give(&a)
 	s.log.Info("pool assigned", "pool_id", pool, "shards", len(shards), "epoch", l.Epoch(), "stored_sessions", len(a.Sessions))
 	s.tell(a)
@@ -132,6 +143,9 @@ func (p *placement) Serve(ctx context.Context, pool int, l *cluster.Lease) error
 	s.waitingFor("")
 	return nil
 }
+
+// dialEach is how much time each of the shards adds over which those dial that begin together.
+const dialEach = 10 * time.Millisecond
 
 // Leave implements cluster.Host: what was read is acknowledged, the last checkpoints are written, and the sessions closed for
 // another node to RESUME.
@@ -168,20 +182,20 @@ func (p *placement) Drop(pool int) {
 // answerTimeout is what actors may take beyond what they were given.
 const answerTimeout = 8 * time.Second
 
-// inherit asks what others left of these shards. Pools that ask together are answered together: each answer may read the
-// streams.
-func (p *placement) inherit(ctx context.Context, shards []int) (heritage, error) {
+// inherit asks what others left of these shards, and says how many shards ask together: each answer may read the streams, so they are
+// answered together.
+func (p *placement) inherit(ctx context.Context, shards []int) (left heritage, among int, err error) {
 	h := &heir{shards: shards, done: make(chan struct{})}
 	select {
 	case p.heirs <- h:
 	case <-ctx.Done():
-		return heritage{}, context.Cause(ctx)
+		return left, 0, context.Cause(ctx)
 	}
 	select {
 	case <-h.done:
-		return h.left, h.err
+		return h.left, h.among, h.err
 	case <-ctx.Done():
-		return heritage{}, context.Cause(ctx)
+		return left, 0, context.Cause(ctx)
 	}
 }
 
@@ -214,8 +228,42 @@ func (p *placement) inheriting(ctx context.Context) {
 			left.findStranded(p.s.publisher.Leftovers(), shards)
 		}
 		for _, h := range all {
-			h.left, h.err = left, err
+			h.left, h.among, h.err = left, len(shards), err
 			close(h.done)
+		}
+	}
+}
+
+// claim decides on what earlier processes left in the spool of shards that this node does not serve, until ctx ends: another node that
+// serves them resumes their sessions from what is acknowledged, and those of another sharding are nobody's but ours.
+func (p *placement) claim(ctx context.Context) {
+	tick := time.NewTicker(p.s.cfg.Cluster.LeaseTTL / 4)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		unclaimed := p.s.publisher.Unclaimed()
+		if len(unclaimed) == 0 {
+			continue
+		}
+		others := map[int]string{} // pool → node
+		for _, l := range p.node.Status().Leases {
+			if !l.Mine {
+				others[l.Pool] = l.Node
+			}
+		}
+		for _, id := range unclaimed {
+			node, elsewhere := others[p.s.cfg.Pool.PoolOf(id)]
+			switch {
+			case id >= p.total:
+				p.s.publisher.Own([]int{id}, nil, nil)
+			case elsewhere:
+				p.s.log.Info("another node serves a shard whose events are in the spool: it has them replayed", "shard_id", id, "other", node)
+				p.s.publisher.Disown([]int{id})
+			}
 		}
 	}
 }

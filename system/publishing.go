@@ -48,7 +48,9 @@ func (s *System) openStream(ctx context.Context) error {
 				s.tell(messages.BrokerUp{})
 			},
 			Lost: func(err error) { s.tell(messages.BrokerDown{Err: err}) },
-			Made: s.streamMade,
+			// A restart is the remedy: the process connects anew, and resumes.
+			Closed: func(err error) { s.stop(&Error{Code: exitFailure, Text: "nats", Err: err}) },
+			Made:   s.streamMade,
 		},
 	}
 	if n.URL.Reveal() == "" {

@@ -277,7 +277,7 @@ func TestRun_against_simulate_publishes_to_a_stock_nats_server_and_tail_shows_it
 	if out := node.stdout.String(); out != "" {
 		t.Errorf("got %q on standard output, want nothing: the log is on standard error", out)
 	}
-	if files := node.files(); !slices.Equal(files, []string{"data/spool/spool.db"}) {
+	if files := node.files(); !slices.Equal(files, []string{"data/spool/home", "data/spool/spool.db"}) {
 		t.Errorf("got files %q, want the spool only: NATS keeps the events", files)
 	}
 

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"time"
 )
 
 // SessionOptions say what a shard is, fixed for a Session's life. Validate them once.
@@ -17,6 +18,9 @@ type SessionOptions struct {
 	URL            string          // base URL of the gateway, with or without query
 	Compress       string          // zlib-stream, zstd-stream or none
 	Rand           func() float64  // in [0,1)
+	// Spread is over how long shards dial, each at random, that are resumed together at their start; 0: 1 s. Too low: a
+	// thousand dial at once; too high: a few wait for nothing.
+	Spread time.Duration
 }
 
 // Validate returns an error that names what OpenSession could not work with.

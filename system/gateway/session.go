@@ -93,7 +93,11 @@ func (s *Session) Start(now time.Time) []Effect {
 	}
 	s.phase, s.due = waiting, s.m.NotBefore
 	if s.due.IsZero() && s.hasSession() { // a whole fleet resumes at once after a restart
-		s.due = now.Add(Backoff(0, dialBase, dialCap, s.o.Rand()))
+		spread := s.o.Spread
+		if spread <= 0 {
+			spread = time.Second
+		}
+		s.due = now.Add(time.Duration(s.o.Rand() * float64(spread)))
 	}
 	if latest := now.Add(identifyCap); s.due.After(latest) { // the clock was set back
 		s.due = latest

@@ -2,6 +2,7 @@ package web
 
 import (
 	"cmp"
+	"context"
 	"encoding/json"
 	"net/http"
 	"slices"
@@ -62,10 +63,23 @@ func (s *Server) ready(w http.ResponseWriter, r *http.Request) {
 	s.json(w, r, answer.Ready, answer)
 }
 
-// shards lists the shards by id. This node is the whole cluster that it knows of, so both scopes answer alike.
+// shards lists the shards by id: of this node, or of all. Where this node is the whole cluster that it knows of, both scopes answer alike.
 func (s *Server) shards(w http.ResponseWriter, r *http.Request) {
-	if scope := r.URL.Query().Get("scope"); scope != "" && scope != "node" && scope != "cluster" {
+	scope := r.URL.Query().Get("scope")
+	if scope != "" && scope != "node" && scope != "cluster" {
 		http.Error(w, "scope is node (the default) or cluster", http.StatusBadRequest)
+		return
+	}
+	if scope == "cluster" && s.o.Cluster != nil {
+		ctx, cancel := context.WithTimeout(r.Context(), statusDeadline)
+		defer cancel()
+		all, err := s.o.Cluster(ctx)
+		if err != nil {
+			s.o.Log.WarnContext(r.Context(), "shards: the other nodes were not asked", "err", err)
+			http.Error(w, "the other nodes cannot be asked: "+err.Error(), http.StatusServiceUnavailable)
+			return
+		}
+		s.json(w, r, true, byID(all))
 		return
 	}
 	status, err := s.status(r.Context())

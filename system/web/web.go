@@ -30,6 +30,8 @@ type Options struct {
 	// statusDeadline: an answer that comes later is worth as much as none.
 	Status  func(ctx context.Context) (messages.NodeStatus, error)
 	Metrics http.Handler // of /metrics
+	// Cluster answers the shards of all nodes, by id; nil where there is no other node, and while it is not known.
+	Cluster func(ctx context.Context) ([]messages.ShardStatus, error)
 
 	// Node, Version and PoolID are told by /health and /ready when Status does not answer.
 	Node, Version string

@@ -261,7 +261,7 @@ func TestNode_says_when_the_days_identifies_are_spent(t *testing.T) {
 	n := startNode(t, sim, 2, func(c *config.Config) { c.NATS.URL = "none" })
 	await(t, 20*time.Second, "the reason", func() (bool, string) {
 		_, body := n.get("/ready")
-		return strings.Contains(body, "2 wait to identify, but today's 1000 IDENTIFYs are spent: the next is allowed at "), body
+		return strings.Contains(body, "2 wait to identify: today's 1000 IDENTIFYs are spent: the next is allowed at "), body
 	})
 	status, err := n.Status(t.Context())
 	if err != nil || status.Budget.ETA < 59*time.Minute || status.Budget.ETA > 61*time.Minute {

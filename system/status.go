@@ -155,9 +155,6 @@ func shardsReason(status *messages.NodeStatus, need int) string {
 		text += fmt.Sprintf("; %d wait to identify: %s", b.Held, b.Reason)
 	case b.Waiting > 0 && b.Total == 0:
 		text += fmt.Sprintf("; %d wait to identify, until Discord answers GET /gateway/bot", b.Waiting)
-	case b.Waiting > 0 && b.Remaining <= 0:
-		text += fmt.Sprintf("; %d wait to identify, but today's %d IDENTIFYs are spent: the next is allowed at %s, in %v",
-			b.Waiting, b.Total, b.ResetAt.Format("15:04:05 MST"), time.Until(b.ResetAt).Round(time.Second))
 	case b.Waiting > 0:
 		text += fmt.Sprintf("; %d wait for a permit to identify, about %v at max_concurrency %d",
 			status.Budget.Waiting, status.Budget.ETA.Round(time.Second), status.Budget.MaxConcurrency)

@@ -65,7 +65,7 @@ nothing else should run on the machine.`,
 	f.StringSliceVar(&b.Only, "only", nil, "groups to run, comma-separated: "+strings.Join(bench.Groups(), ", "))
 	f.BoolVar(&b.Quick, "quick", false, "small and short, one round, no verdicts: shows that everything runs")
 	f.IntVar(&b.Rounds, "rounds", 0, "each figure is the median of so many (default 5, with --quick 1)")
-	f.IntVar(&b.Events, "events", 0, "events of one throughput measurement (default 200000, with --quick 10000)")
+	f.IntVar(&b.Events, "events", 0, "events of one throughput measurement (default 300000, with --quick 10000)")
 	f.IntVar(&b.Sessions, "sessions", 1, "gateway sessions of the throughput and latency rows")
 	f.StringVar(&b.Storage, "storage", "memory", "storage of the streams: memory or file")
 	f.StringVar(&b.NATS, "nats-server", "", "a nats-server program to run (default: the server inside this program, as a process of its own)")

@@ -56,8 +56,9 @@ func (s *System) drain(running context.Context) error {
 	if left > 0 {
 		spill = s.spill(running)
 	}
+	gone := 0
 	if p != nil {
-		left += p.givenUp()
+		gone = p.givenUp()
 	}
 	s.log.Info("drained", "took", time.Since(began).Round(time.Millisecond), "unacked", left)
 	switch {
@@ -65,6 +66,9 @@ func (s *System) drain(running context.Context) error {
 		return cause
 	case left > 0:
 		return unacknowledged(left, timeout, spill)
+	case gone > 0:
+		return &Error{Code: exitFailure, Text: fmt.Sprintf("stopped with %d events unacknowledged, given up with their pools: "+
+			"Discord replays its own to the next node; see why NATS does not acknowledge, or raise shutdown.timeout", gone)}
 	case err != nil:
 		return &Error{Code: exitFailure, Text: "drain", Err: err}
 	}

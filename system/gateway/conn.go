@@ -139,7 +139,8 @@ func (c *Conn) Read() ([]byte, error) {
 }
 
 // BeforeWait has f called before each wait for the network, by the goroutine that reads. It may be called although there is
-// something to read, which nobody can tell of a connection with TLS. Call it before the first Read.
+// something to read, which nobody can tell of a connection with TLS. Call it before the first Read. f may block for a
+// moment, but must not wait for whoever closes the Conn: Close waits for it.
 func (c *Conn) BeforeWait(f func()) { c.in.waiting = f }
 
 // ended gives the connection's last error its meaning and lets go of the socket.

@@ -80,7 +80,7 @@ endef
 bench: ## Go benchmarks of single functions (BENCH=regexp)
 	$(GO) test -run='^$$' -bench='$(BENCH)' -benchmem ./...
 
-bench-report: ## drover bench, all of it, into docs/benchmarks (ROUNDS=5; about 30 minutes on a quiet machine)
+bench-report: ## drover bench, all of it, into docs/benchmarks (ROUNDS=5; about 40 minutes on a quiet machine)
 	$(GO) build -ldflags "-X main.version=$(VERSION) -X main.commit=$(COMMIT) -X main.date=$(DATE)" -o bin/drover ./cmd/drover
 	@# It also ends with 1 where a figure is missed: the report says so then, and is kept.
 	status=0; bin/drover bench --rounds $(ROUNDS) --markdown docs/benchmarks/report.md --plots docs/benchmarks --json > bin/report.json || status=$$?; \

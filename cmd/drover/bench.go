@@ -42,7 +42,7 @@ a fresh NATS server. Rows that are compared run in the same round; a ratio is th
 
 The first table holds the figures against what must hold and against the goal; below it stands every row. The
 exit code is 0 when everything ran and what must hold does, also where a goal is missed; 1 when something that must
-hold does not, or something did not run; 2 for flags that make no sense. A full run takes about half an hour, in which
+hold does not, or something did not run; 2 for flags that make no sense. A full run takes about 40 minutes, in which
 nothing else should run on the machine.`,
 		Example: `  drover bench --quick                                  does everything run? under a minute, no verdicts
   drover bench                                          everything, 5 rounds

@@ -22,8 +22,8 @@ func (r *run) latency() []row {
 	bot := with
 	bot.bot = true
 	return []row{
-		{latencyNode, func(ctx context.Context, dir string) (values, error) { return r.paced(ctx, dir, with, span) }},
-		{latencyBot, func(ctx context.Context, dir string) (values, error) { return r.paced(ctx, dir, bot, span) }},
+		{name: latencyNode, do: func(ctx context.Context, dir string) (values, error) { return r.paced(ctx, dir, with, span) }},
+		{name: latencyBot, do: func(ctx context.Context, dir string) (values, error) { return r.paced(ctx, dir, bot, span) }},
 	}
 }
 

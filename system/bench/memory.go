@@ -39,7 +39,7 @@ func (r *run) memory() []row {
 	var list []row
 	for _, sessions := range idleSessions {
 		for _, compress := range idleCompress {
-			list = append(list, row{idleRow(sessions, compress), func(ctx context.Context, dir string) (values, error) {
+			list = append(list, row{name: idleRow(sessions, compress), do: func(ctx context.Context, dir string) (values, error) {
 				return r.resident(ctx, dir, load{sessions: r.o.pick(sessions, 20), compress: compress})
 			}})
 		}
@@ -47,17 +47,17 @@ func (r *run) memory() []row {
 	traffic := load{sessions: r.o.pick(100, 10), rate: 5000, span: time.Duration(r.o.pick(6000, 500)) * time.Millisecond}
 	plain := traffic
 	plain.compress = "none"
-	list = append(list, row{plainTraffic, func(ctx context.Context, dir string) (values, error) { return r.resident(ctx, dir, plain) }})
+	list = append(list, row{name: plainTraffic, do: func(ctx context.Context, dir string) (values, error) { return r.resident(ctx, dir, plain) }})
 	for _, window := range zstdWindows {
 		l := traffic
 		l.compress, l.args = "zstd-stream", []string{"--zstd-window", strconv.Itoa(window)}
 		if window == 1<<20 {
 			l.span *= 3 // until the window is full; the next larger one is not used
 		}
-		list = append(list, row{zstdRow(window), func(ctx context.Context, dir string) (values, error) { return r.resident(ctx, dir, l) }})
+		list = append(list, row{name: zstdRow(window), do: func(ctx context.Context, dir string) (values, error) { return r.resident(ctx, dir, l) }})
 	}
 	guilds := load{sessions: 4, guilds: r.o.pick(10_000, 200), compress: "none", args: []string{"--guild-size", "5000-60000"}}
-	return append(list, row{guildRow, func(ctx context.Context, dir string) (values, error) { return r.resident(ctx, dir, guilds) }})
+	return append(list, row{name: guildRow, do: func(ctx context.Context, dir string) (values, error) { return r.resident(ctx, dir, guilds) }})
 }
 
 // load is what a node has to do while its memory is measured.

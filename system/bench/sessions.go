@@ -28,7 +28,7 @@ func (r *run) sessions() []row {
 		if r.o.Quick { // the same rows with fewer sessions
 			count = min(n, 50)
 		}
-		list = append(list, row{sessionsRow(n), func(ctx context.Context, dir string) (values, error) { return r.many(ctx, dir, count) }})
+		list = append(list, row{name: sessionsRow(n), do: func(ctx context.Context, dir string) (values, error) { return r.many(ctx, dir, count) }})
 	}
 	return list
 }

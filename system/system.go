@@ -51,6 +51,7 @@ type System struct {
 	window    window
 	sessions  *cluster.Sessions // nil where nats.url is none
 	stores    stores            // the same
+	ahead     *ahead
 	placement atomic.Pointer[placement]
 	stop      context.CancelCauseFunc // ends Run, for a reason
 	root      atomic.Pointer[actor.PID]
@@ -200,16 +201,15 @@ func (s *System) startActors() error {
 	s.actors = actor.NewActorSystem(actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger {
 		return slog.New(warnings{s.log.Handler()})
 	}))
+	s.ahead = newAhead(func(ctx context.Context, url string) (*gateway.Conn, error) {
+		return gateway.Dial(ctx, gateway.DialOptions{URL: url, UserAgent: s.userAgent(), NetDial: s.o.NetDial, TLS: s.o.TLS})
+	})
 	o := actors.Options{
 		Node: s.cfg.Cluster.Node,
 		Session: gateway.SessionOptions{
 			Token: s.cfg.Discord.Token.Reveal(), Intents: s.intents, Compress: s.cfg.Discord.Compress, Rand: rand.Float64,
 		},
-		Dial: func(ctx context.Context, url string) (*gateway.Conn, error) {
-			return gateway.Dial(ctx, gateway.DialOptions{
-				URL: url, UserAgent: s.userAgent(), NetDial: s.o.NetDial, TLS: s.o.TLS,
-			})
-		},
+		Dial:   s.ahead.Dial,
 		Window: s.window, Permits: permits{s.permits}, Filter: s.filter, Meters: s.telemetry.Meters, Log: s.log,
 		CheckpointInterval: s.cfg.Session.CheckpointInterval,
 		Refused:            func(err error) { s.refusal <- err },

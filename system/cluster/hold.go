@@ -104,6 +104,7 @@ func (n *Node) serve(life context.Context, h *holding) (failure error) {
 		if wanted && !leaving && busy == nil {
 			leaving = true
 			busy = n.startLeaving(life, h)
+			n.nameHeir(h)
 		}
 	}
 }
@@ -128,6 +129,17 @@ func (n *Node) startLeaving(life context.Context, h *holding) <-chan error {
 		defer cancel()
 		return n.o.Host.Leave(ctx, h.pool)
 	})
+}
+
+// nameHeir has the lease say at once who gets it next, who may then prepare while this node leaves the pool.
+func (n *Node) nameHeir(h *holding) {
+	n.mu.Lock()
+	heir := n.plan[h.pool]
+	n.mu.Unlock()
+	if heir != "" && heir != n.o.Process {
+		h.lease.bequeath(heir)
+		signal(h.poke)
+	}
 }
 
 // renew extends the lease, or acquires it again if it ran out and nobody took it. It returns when to do so next; an error

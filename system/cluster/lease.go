@@ -22,6 +22,7 @@ type Lease struct {
 	attempt  string // of the entry that is ours
 	revision uint64 // of the last write that is known; 0: we hold nothing
 	over     bool   // released or revoked: it is never valid again
+	heir     string // process that is to hold it next; empty: nobody knows
 
 	epoch atomic.Uint64 // 0: never held
 	until atomic.Int64  // deadline by the monotonic clock, in nanoseconds after base
@@ -213,6 +214,9 @@ func (l *Lease) Release(ctx context.Context) error {
 	return err
 }
 
+// bequeath has the next renewal say which process is to hold the lease next.
+func (l *Lease) bequeath(process string) { l.heir = process }
+
 // ours reports whether entry is the one of this ownership.
 func (l *Lease) ours(entry Entry) bool {
 	r, err := decodeLease(entry.Value)
@@ -240,7 +244,7 @@ func (l *Lease) revoke() {
 
 func (l *Lease) value(attempt string, epoch uint64) []byte {
 	data, _ := json.Marshal(leaseRecord{ // strings and numbers: it cannot fail
-		Version: leaseVersion, Node: l.o.Node, Process: l.o.Process, Attempt: attempt, Epoch: epoch, Home: l.o.Home,
+		Version: leaseVersion, Node: l.o.Node, Process: l.o.Process, Attempt: attempt, Epoch: epoch, Home: l.o.Home, Heir: l.heir,
 	})
 	return data
 }

@@ -17,6 +17,9 @@ type Host interface {
 	// Leave ends the service in order: stop reading, wait for acks, write the last checkpoint, close with 4000. The node
 	// releases the lease afterwards, also after an error.
 	Leave(ctx context.Context, pool int) error
+	// Expect says that another node has begun to hand pool over to this one: what takes time and needs no lease may be done now. It may be
+	// for nothing. It must not block, and is called by any goroutine at any time.
+	Expect(pool int)
 	// Drop ends the service at once, for the lease is another's: close with 4000, forget the sessions, publish and save nothing more.
 	Drop(pool int)
 }
@@ -251,6 +254,7 @@ func (n *Node) Drain(ctx context.Context) {
 	case <-ctx.Done():
 	}
 	n.mu.Lock()
+	n.planWithout(time.Now())
 	for _, h := range n.holds {
 		h.handOver()
 	}

@@ -20,6 +20,8 @@ const testTTL = 1500 * time.Millisecond
 type testHost struct {
 	t    *testing.T
 	fail atomic.Bool // Serve fails
+	// before, where it is set, is what Leave does first.
+	before func(ctx context.Context, pool int)
 
 	mu      sync.Mutex
 	busy    map[int]bool
@@ -53,10 +55,19 @@ func (h *testHost) Serve(_ context.Context, pool int, l *Lease) error {
 	return nil
 }
 
-func (h *testHost) Leave(_ context.Context, pool int) error {
+func (h *testHost) Leave(ctx context.Context, pool int) error {
 	defer h.enter(pool, "leave")()
+	if h.before != nil {
+		h.before(ctx, pool)
+	}
 	h.stop(pool)
 	return nil
+}
+
+func (h *testHost) Expect(pool int) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.events = append(h.events, fmt.Sprint("expect ", pool))
 }
 
 func (h *testHost) Drop(pool int) {

@@ -142,17 +142,29 @@ func (n *Node) watch(ctx context.Context, s Store, heard func(Entry)) {
 
 func (n *Node) hearLease(e Entry) {
 	n.mu.Lock()
+	before := n.inherits(e.Key)
 	changed := n.leases.hear(e, time.Now())
-	if pool, ok := parsePool(e.Key); ok && changed {
+	pool, ok := parsePool(e.Key)
+	expected := ok && !before && n.inherits(e.Key)
+	if ok && changed {
 		n.doubt(pool)
 		if r := n.leases.rows[e.Key]; r.present() && !r.unread {
 			delete(n.skipped, r.record.Process) // it takes pools
 		}
 	}
 	n.mu.Unlock()
+	if expected {
+		n.o.Host.Expect(pool)
+	}
 	if changed {
 		signal(n.kick)
 	}
+}
+
+// inherits reports that a lease is another's who hands the pool over to this node. Node.mu is held.
+func (n *Node) inherits(key string) bool {
+	r := n.leases.rows[key]
+	return r.present() && !r.unread && r.record.Heir == n.o.Process && r.record.Process != n.o.Process && !n.draining
 }
 
 // doubt has a lease renewed at once that we believe to hold and that is gone or another's, as it was just heard. Node.mu is held.

@@ -14,6 +14,7 @@ type leaseRecord struct {
 	Attempt string `json:"attempt"`
 	Epoch   uint64 `json:"epoch,omitempty"` // 0 in the first write, whose revision it is
 	Home    string `json:"home,omitempty"`
+	Heir    string `json:"heir,omitempty"` // process to which the pool is being handed over
 }
 
 // markRecord says who held a lease last.
@@ -42,6 +43,8 @@ func decodeLease(data []byte) (leaseRecord, error) {
 		return leaseRecord{}, fmt.Errorf("has version %d, not %d", r.Version, leaseVersion)
 	case !validName(r.Node) || !validProcess(r.Process):
 		return leaseRecord{}, errors.New("names no holder")
+	case r.Heir != "" && !validProcess(r.Heir):
+		return leaseRecord{}, errors.New("names an heir that is no process")
 	}
 	return r, nil
 }

@@ -236,6 +236,9 @@ func (n *simNode) Leave(ctx context.Context, pool int) error {
 	return ctx.Err()
 }
 
+// Expect implements Host. A real node dials; nothing else may depend on it.
+func (n *simNode) Expect(int) {}
+
 func (n *simNode) Drop(pool int) {
 	if !n.client.gate() {
 		return

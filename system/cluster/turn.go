@@ -46,6 +46,18 @@ func (n *Node) turn(life context.Context) {
 	}
 }
 
+// planWithout makes the plan of those who stay. Node.mu is held.
+func (n *Node) planWithout(now time.Time) {
+	if now.Sub(n.heard) > n.o.TTL || n.health.away() {
+		return
+	}
+	members := n.planning(now, false)
+	for i := range members {
+		members[i].Draining = members[i].Draining || members[i].ID == n.o.Process
+	}
+	n.plan = Plan(members, n.o.Pools, n.held(now, members), n.prefer)
+}
+
 // planning are the members that the plan is made of.
 func (n *Node) planning(now time.Time, reserved bool) []Planned {
 	var members []Planned

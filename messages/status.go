@@ -65,6 +65,29 @@ type NodeStatus struct {
 	Traffic       Traffic
 }
 
+// ClusterStatus is a bot's nodes and all their shards, as one of the nodes knows them.
+type ClusterStatus struct {
+	Nodes  []MemberStatus // by name
+	Shards []ShardStatus  // by id; those of nodes that have not answered are missing
+	Total  int            // shards of the bot
+	Free   []int          // pools that nobody serves
+	Away   bool           // the store does not answer: what is known is old, and nobody can take anything over
+	Budget Budget         // with what this node's shards wait for
+}
+
+// MemberStatus is one node of a bot.
+type MemberStatus struct {
+	Name     string
+	Addr     string // of its HTTP; empty where that is of no use to others
+	Version  string
+	Self     bool // the node that tells
+	Ready    bool // it may be given pools
+	Draining bool
+	Answered bool // it has told what its shards do
+	Pools    int
+	Seen     time.Duration // since its last sign of life
+}
+
 // Leases are this node's part in the cluster.
 type Leases struct {
 	Held      int           // pools that this node may serve now

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"drover/messages"
-	"drover/system/cluster"
 )
 
 // stuckAfter is how long NATS may be connected, and the oldest event unacknowledged, before the process calls
@@ -47,24 +46,6 @@ func (s *System) Status(ctx context.Context) (messages.NodeStatus, error) {
 	s.judge(&status)
 	return status, nil
 }
-
-// ownShards are this node's shards.
-func (s *System) ownShards(ctx context.Context) ([]messages.ShardStatus, error) {
-	status, err := s.askActors(ctx)
-	return status.Shards, err
-}
-
-// allShards are those of all nodes.
-func (s *System) allShards(ctx context.Context) ([]messages.ShardStatus, error) {
-	p := s.placement.Load()
-	if p == nil {
-		return s.ownShards(ctx)
-	}
-	return cluster.NewOperator(s.broker.JetStream(), s.cfg.Streams.Prefix).Shards(ctx, len(p.node.Status().Members), allTime)
-}
-
-// allTime is for how long all nodes are waited for. A dead one is a member for a TTL, and does not answer.
-const allTime = time.Second
 
 // leases is this node's part in the cluster; nil where there is none.
 func (s *System) leases() *messages.Leases {

@@ -67,7 +67,7 @@ func (s *Server) ready(w http.ResponseWriter, r *http.Request) {
 func (s *Server) shards(w http.ResponseWriter, r *http.Request) {
 	scope := r.URL.Query().Get("scope")
 	if scope != "" && scope != "node" && scope != "cluster" {
-		http.Error(w, "scope is node (the default) or cluster", http.StatusBadRequest)
+		http.Error(w, badScope, http.StatusBadRequest)
 		return
 	}
 	if scope == "cluster" && s.o.Cluster != nil {
@@ -79,7 +79,7 @@ func (s *Server) shards(w http.ResponseWriter, r *http.Request) {
 			http.Error(w, "the other nodes cannot be asked: "+err.Error(), http.StatusServiceUnavailable)
 			return
 		}
-		s.json(w, r, true, byID(all))
+		s.json(w, r, true, byID(all.Shards))
 		return
 	}
 	status, err := s.status(r.Context())

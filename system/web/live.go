@@ -15,15 +15,24 @@ import (
 // live keeps the page current. One goroutine asks the node once a tick, keeps the history, and sends the
 // sections of the page that changed to everyone who has it open.
 type live struct {
-	server *Server
+	ask  func(ctx context.Context) (snapshot, error) // at an error with what is known without an answer
+	tick time.Duration
+	lazy bool // it is asked for viewers only
 
 	lock    sync.Mutex // guards all below
 	closed  bool
 	history history
-	last    messages.NodeStatus // the newest that was had
-	lastAt  time.Time           // zero: none yet
+	last    snapshot  // the newest that was had
+	lastAt  time.Time // zero: none yet
 	viewers map[chan []byte]struct{}
 	shown   shown
+}
+
+// snapshot is what a page shows: a node, or all of them.
+type snapshot struct {
+	messages.NodeStatus
+	cluster *messages.ClusterStatus // nil: one node
+	scopes  bool                    // there is another page, of the cluster or of this node
 }
 
 // shown is what the viewers have on their screens.
@@ -41,18 +50,20 @@ const (
 	viewerDeadline = 10 * time.Second
 )
 
-func newLive(s *Server) *live {
-	return &live{server: s, viewers: map[chan []byte]struct{}{}}
+func newLive(tick time.Duration, ask func(ctx context.Context) (snapshot, error)) *live {
+	return &live{ask: ask, tick: tick, viewers: map[chan []byte]struct{}{}}
 }
 
 // run ends with ctx, and then lets the viewers go.
 func (l *live) run(ctx context.Context) {
-	tick := time.NewTicker(l.server.o.tick)
+	tick := time.NewTicker(l.tick)
 	defer tick.Stop()
 	for {
-		status, err := l.server.status(ctx)
-		if ctx.Err() == nil {
-			l.update(status, err, time.Now())
+		if !l.lazy || l.watched() {
+			status, err := l.ask(ctx)
+			if ctx.Err() == nil {
+				l.update(&status, err, time.Now())
+			}
 		}
 		select {
 		case <-tick.C:
@@ -61,6 +72,12 @@ func (l *live) run(ctx context.Context) {
 			return
 		}
 	}
+}
+
+func (l *live) watched() bool {
+	l.lock.Lock()
+	defer l.lock.Unlock()
+	return len(l.viewers) > 0
 }
 
 func (l *live) end() {
@@ -81,32 +98,33 @@ func (l *live) drop(viewer chan []byte) {
 }
 
 // view makes the page from a status, or from the last one known if there is none.
-func (l *live) view(status messages.NodeStatus, err error, now time.Time) *view {
+func (l *live) view(status *snapshot, err error, now time.Time) *view {
 	l.lock.Lock()
 	defer l.lock.Unlock()
 	return l.viewLocked(status, err, now)
 }
 
-func (l *live) viewLocked(status messages.NodeStatus, err error, now time.Time) *view {
+func (l *live) viewLocked(status *snapshot, err error, now time.Time) *view {
 	if err == nil {
-		return newView(&status, &l.history, now)
+		return newView(status, &l.history, now)
 	}
-	last, o := l.last, &l.server.o
+	last := &l.last
 	if l.lastAt.IsZero() {
-		last = messages.NodeStatus{Node: o.Node, Version: o.Version, PoolID: o.PoolID, Started: now}
+		status.Started = now
+		last = status
 	}
-	v := newView(&last, &l.history, now)
+	v := newView(last, &l.history, now)
 	v.silence(l.lastAt)
 	return v
 }
 
 // update takes in a status and tells the viewers what it changes.
-func (l *live) update(status messages.NodeStatus, err error, now time.Time) {
+func (l *live) update(status *snapshot, err error, now time.Time) {
 	l.lock.Lock()
 	defer l.lock.Unlock()
 	if err == nil {
 		l.history.add(now, &status.Traffic)
-		l.last, l.lastAt = status, now
+		l.last, l.lastAt = *status, now
 	}
 	if len(l.viewers) == 0 {
 		l.shown = shown{}
@@ -159,7 +177,7 @@ func (s *shown) change(v *view) map[string]string {
 
 // sectionNames are the definitions in page.html that /live brings up to date, each an element of that id;
 // the pools come on top.
-var sectionNames = []string{"head", "tiles", "states", "types", "notices"}
+var sectionNames = []string{"head", "tiles", "nodes", "states", "types", "notices"}
 
 func render(name string, data any) string {
 	var out bytes.Buffer
@@ -176,8 +194,8 @@ func (l *live) serve(w http.ResponseWriter, r *http.Request) {
 	if r.Method == http.MethodHead {
 		return
 	}
-	status, err := l.server.status(r.Context())
-	viewer, first := l.join(status, err)
+	status, err := l.ask(r.Context())
+	viewer, first := l.join(&status, err)
 	if viewer == nil {
 		w.Header().Set("Retry-After", "10")
 		http.Error(w, "too many viewers, or the node is stopping", http.StatusServiceUnavailable)
@@ -207,7 +225,7 @@ func (l *live) serve(w http.ResponseWriter, r *http.Request) {
 }
 
 // join adds a viewer and makes its first message; nil when there is no room.
-func (l *live) join(status messages.NodeStatus, err error) (viewer chan []byte, first []byte) {
+func (l *live) join(status *snapshot, err error) (viewer chan []byte, first []byte) {
 	l.lock.Lock()
 	defer l.lock.Unlock()
 	if l.closed || len(l.viewers) >= maxViewers {

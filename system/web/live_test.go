@@ -92,7 +92,7 @@ func TestLive(t *testing.T) {
 		n := made(1)
 		s := New(Options{Status: n.Status})
 		for range 3 * maxViewers {
-			viewer, first := s.live.join(n.status, nil)
+			viewer, first := s.live.join(&snapshot{NodeStatus: n.status}, nil)
 			if viewer == nil || first == nil {
 				t.Fatal("no place though the others left")
 			}
@@ -102,10 +102,10 @@ func TestLive(t *testing.T) {
 	t.Run("drops_a_viewer_that_does_not_read", func(t *testing.T) {
 		n := made(1)
 		s := New(Options{Status: n.Status})
-		slow, _ := s.live.join(n.status, nil)
+		slow, _ := s.live.join(&snapshot{NodeStatus: n.status}, nil)
 		for i := range backlog + 1 {
 			n.status.GuildsTotal = 1000 + i
-			s.live.update(n.status, nil, time.Now())
+			s.live.update(&snapshot{NodeStatus: n.status}, nil, time.Now())
 		}
 		got := 0
 		for range slow { // ends because it was closed
@@ -118,12 +118,12 @@ func TestLive(t *testing.T) {
 	t.Run("ends_with_the_server", func(t *testing.T) {
 		n := made(1)
 		s := New(Options{Status: n.Status})
-		viewer, _ := s.live.join(n.status, nil)
+		viewer, _ := s.live.join(&snapshot{NodeStatus: n.status}, nil)
 		s.live.end()
 		if _, open := <-viewer; open {
 			t.Error("the viewer was not let go")
 		}
-		if again, _ := s.live.join(n.status, nil); again != nil {
+		if again, _ := s.live.join(&snapshot{NodeStatus: n.status}, nil); again != nil {
 			t.Error("a viewer was taken in after the end")
 		}
 		s.live.leave(viewer) // what its request does then; must not close twice
@@ -137,7 +137,7 @@ func TestShown_sends_only_what_changed(t *testing.T) {
 	var s shown
 	names := func() []string {
 		status := n.status
-		return slices.Sorted(maps.Keys(s.change(newView(&status, &h, now))))
+		return slices.Sorted(maps.Keys(s.change(newView(&snapshot{NodeStatus: status}, &h, now))))
 	}
 	if got := names(); !slices.Equal(got, []string{"main"}) {
 		t.Errorf("first: got %v, want main", got)
@@ -170,11 +170,11 @@ func TestLive_keeps_the_last_known_when_the_node_is_silent(t *testing.T) {
 	s := New(Options{Status: n.Status, Node: "node-a"})
 	at := time.Date(2026, 11, 22, 10, 11, 12, 0, time.UTC)
 	gone := errors.New("deadline")
-	if v := s.live.view(messages.NodeStatus{}, gone, at); v.Node != "node-a" || !strings.HasSuffix(v.Silent, "within 2 s.") {
+	if v := s.live.view(&snapshot{NodeStatus: messages.NodeStatus{Node: "node-a", Version: "v1"}}, gone, at); v.Node != "node-a" || !strings.HasSuffix(v.Silent, "within 2 s.") {
 		t.Errorf("before any answer: got %q %q", v.Node, v.Silent)
 	}
-	s.live.update(n.status, nil, at)
-	v := s.live.view(messages.NodeStatus{}, gone, at.Add(time.Minute))
+	s.live.update(&snapshot{NodeStatus: n.status}, nil, at)
+	v := s.live.view(&snapshot{NodeStatus: messages.NodeStatus{Node: "node-a", Version: "v1"}}, gone, at.Add(time.Minute))
 	if v.Node != "herder-7f9c" || len(v.Pools) != 1 || v.Badge != "No answer" || !strings.HasSuffix(v.Silent, "from 10:11:12 UTC.") {
 		t.Errorf("after one: got %q %q %q", v.Node, v.Badge, v.Silent)
 	}

@@ -17,13 +17,18 @@ var files embed.FS
 // pageTemplate has one definition per section of the page; /live sends the same sections again when they change.
 var pageTemplate = template.Must(template.ParseFS(files, "page.html"))
 
-// page renders the status page. It answers 503, with what was last known, when the node does not answer.
+// page renders the status page, of this node or with scope=cluster of all. It answers 503, with what was last known, when nobody
+// answers.
 func (s *Server) page(w http.ResponseWriter, r *http.Request) {
-	status, err := s.status(r.Context())
+	live, ok := s.scoped(w, r)
+	if !ok {
+		return
+	}
+	status, err := live.ask(r.Context())
 	if err != nil {
 		s.o.Log.WarnContext(r.Context(), "page: no status", "err", err)
 	}
-	v := s.live.view(status, err, time.Now())
+	v := live.view(&status, err, time.Now())
 	var body bytes.Buffer // whole before the first byte is sent, so that an error can still be told
 	if err := pageTemplate.ExecuteTemplate(&body, "page", v); err != nil {
 		s.o.Log.ErrorContext(r.Context(), "page not rendered", "err", err)
@@ -39,6 +44,23 @@ func (s *Server) page(w http.ResponseWriter, r *http.Request) {
 		s.o.Log.DebugContext(r.Context(), "answer not written", "err", err)
 	}
 }
+
+// scoped is the page that a request is about. Where ok is false the request is answered.
+func (s *Server) scoped(w http.ResponseWriter, r *http.Request) (of *live, ok bool) {
+	switch scope := r.URL.Query().Get("scope"); {
+	case scope == "" || scope == "node":
+		return s.live, true
+	case scope == "cluster" && s.o.Cluster != nil:
+		return s.herd, true
+	case scope == "cluster":
+		http.Redirect(w, r, "/", http.StatusFound) // this node is all there is
+	default:
+		http.Error(w, badScope, http.StatusBadRequest)
+	}
+	return nil, false
+}
+
+const badScope = "scope is node (the default) or cluster"
 
 // asset serves an embedded file. Browsers keep it and ask each time whether it is still the same, so a new
 // version of drover never meets an old script.

@@ -53,7 +53,7 @@ function say(state, text) {
 function connect() {
   clearTimeout(later);
   source?.close();
-  source = new EventSource("/live");
+  source = new EventSource("/live" + location.search);
   source.onmessage = (event) => {
     show(JSON.parse(event.data));
     say("live", "Live");

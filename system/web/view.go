@@ -17,7 +17,11 @@ type view struct {
 	Reasons               []string // what is missing for readiness
 	Silent                string   // why all this is old; empty: it is current
 
+	Scope  string // node or cluster
+	Scopes bool   // there is another page
+
 	Tiles   []tile
+	Nodes   []memberView
 	States  []stateView
 	Trouble []shardView // shards that somebody should look at, worst first
 	More    int         // of them, not shown
@@ -47,6 +51,7 @@ type shardView struct {
 // poolView is a pool and the grid of its shards.
 type poolView struct {
 	ID    int
+	Node  string // that serves it, on the page of all nodes
 	Range string // "shards 0–24"
 	Ready string // "24 of 25 ready"
 	Whole bool   // all are ready
@@ -58,7 +63,7 @@ type poolView struct {
 func (p *poolView) Name() string { return fmt.Sprintf("pool-%d", p.ID) }
 
 func (p *poolView) equal(q *poolView) bool {
-	return p.ID == q.ID && p.Ready == q.Ready && p.Size == q.Size && slices.Equal(p.Cells, q.Cells)
+	return p.ID == q.ID && p.Node == q.Node && p.Ready == q.Ready && p.Size == q.Size && slices.Equal(p.Cells, q.Cells)
 }
 
 // cellView is the square of a shard. It says nothing that changes with every event.
@@ -93,8 +98,9 @@ var order = map[messages.State]int{
 	messages.Halted: 0, messages.Disconnected: 1, messages.Resuming: 2, messages.Connecting: 3, messages.Identifying: 4, messages.Ready: 5,
 }
 
-func newView(s *messages.NodeStatus, h *history, now time.Time) *view {
-	v := &view{Node: s.Node, Version: s.Version, Uptime: span(now.Sub(s.Started)), Reasons: s.Reasons}
+func newView(of *snapshot, h *history, now time.Time) *view {
+	s := &of.NodeStatus
+	v := &view{Node: s.Node, Version: s.Version, Uptime: span(now.Sub(s.Started)), Reasons: s.Reasons, Scope: "node", Scopes: of.scopes}
 	switch {
 	case !s.Live:
 		v.Badge, v.BadgeClass = "Stuck", "bad"
@@ -104,8 +110,12 @@ func newView(s *messages.NodeStatus, h *history, now time.Time) *view {
 	default:
 		v.Badge, v.BadgeClass = "Not ready", "wait"
 	}
-	v.Tiles = tiles(s, h, now)
 	v.shards(s, now)
+	if of.cluster != nil {
+		v.herd(of, now)
+		return v
+	}
+	v.Tiles = tiles(s, h, now)
 	v.types(s, h)
 	for _, n := range s.Notices[:min(len(s.Notices), maxNotices)] {
 		who := "node"
@@ -121,6 +131,9 @@ func newView(s *messages.NodeStatus, h *history, now time.Time) *view {
 func (v *view) silence(at time.Time) {
 	v.Badge, v.BadgeClass, v.Reasons = "No answer", "bad", nil
 	v.Silent = "The node's actors did not answer within 2 s."
+	if v.Scope == "cluster" {
+		v.Silent = "The nodes cannot be asked: NATS does not answer."
+	}
 	if !at.IsZero() {
 		v.Silent += " What you see is from " + at.UTC().Format("15:04:05") + " UTC."
 	}

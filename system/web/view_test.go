@@ -121,7 +121,7 @@ func TestView(t *testing.T) {
 			n.status.Shards[id].State, n.status.Shards[id].Since, n.status.Shards[id].LastError = s.State, s.Since, s.LastError
 		}
 		var got []int
-		for _, line := range newView(&n.status, &history{}, now).Trouble {
+		for _, line := range newView(&snapshot{NodeStatus: n.status}, &history{}, now).Trouble {
 			got = append(got, line.ID)
 		}
 		if want := "[5 4 3 2]"; fmt.Sprint(got) != want {
@@ -131,7 +131,7 @@ func TestView(t *testing.T) {
 	t.Run("has_a_square_for_a_state_that_it_does_not_know", func(t *testing.T) {
 		n := made(1)
 		n.status.Shards[0].State = "dreaming"
-		c := newView(&n.status, &history{}, now).Pools[0].Cells[0]
+		c := newView(&snapshot{NodeStatus: n.status}, &history{}, now).Pools[0].Cells[0]
 		if c.Class != "disconnected" || c.Letter != "D" || !strings.Contains(c.Title, "dreaming") {
 			t.Errorf("got %+v", c)
 		}
@@ -141,7 +141,7 @@ func TestView(t *testing.T) {
 		for i := range maxTypes + 3 {
 			n.status.Traffic.ByType[fmt.Sprintf("type.%02d", i)] = uint64(1000 - i)
 		}
-		v := newView(&n.status, &history{}, now)
+		v := newView(&snapshot{NodeStatus: n.status}, &history{}, now)
 		if len(v.Types) != maxTypes || v.Types[0].Name != "type.00" || v.Others != "and 3 more types with 2,961 events" {
 			t.Errorf("got %d types, first %s, %q", len(v.Types), v.Types[0].Name, v.Others)
 		}
@@ -151,7 +151,7 @@ func TestView(t *testing.T) {
 		n.status.ShardsReady = 9
 		n.status.Budget.Waiting, n.status.Budget.ETA = 16, 42*time.Second
 		var notes []string
-		for _, tile := range newView(&n.status, &history{}, now).Tiles {
+		for _, tile := range newView(&snapshot{NodeStatus: n.status}, &history{}, now).Tiles {
 			notes = append(notes, tile.ID+": "+tile.Note)
 		}
 		for _, want := range []string{"ready: 16 to go · done in about 42\u00a0s", "budget: 16 shards waiting · 16 at a time"} {

@@ -19,7 +19,8 @@ import (
 type Server struct {
 	o        Options
 	listener net.Listener
-	live     *live
+	live     *live // of this node
+	herd     *live // of all nodes
 }
 
 // Options configure New.
@@ -30,8 +31,8 @@ type Options struct {
 	// statusDeadline: an answer that comes later is worth as much as none.
 	Status  func(ctx context.Context) (messages.NodeStatus, error)
 	Metrics http.Handler // of /metrics
-	// Cluster answers the shards of all nodes, by id; nil where there is no other node, and while it is not known.
-	Cluster func(ctx context.Context) ([]messages.ShardStatus, error)
+	// Cluster answers what all nodes of the bot are and serve. It must return when ctx ends. nil: there is no other node.
+	Cluster func(ctx context.Context) (messages.ClusterStatus, error)
 
 	// Node, Version and PoolID are told by /health and /ready when Status does not answer.
 	Node, Version string
@@ -73,7 +74,9 @@ func New(o Options) *Server {
 		o.tick = time.Second
 	}
 	s := &Server{o: o}
-	s.live = newLive(s)
+	s.live = newLive(o.tick, s.snapshot)
+	s.herd = newLive(herdTicks*o.tick, s.herdSnapshot)
+	s.herd.lazy = true
 	return s
 }
 
@@ -116,6 +119,7 @@ func (s *Server) Serve(ctx context.Context) error {
 	defer end()
 	var owned sync.WaitGroup
 	owned.Go(func() { s.live.run(running) })
+	owned.Go(func() { s.herd.run(running) })
 	owned.Go(func() {
 		<-running.Done()
 		stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
@@ -141,7 +145,11 @@ func (s *Server) handler() http.Handler {
 	mux.HandleFunc("GET /api/v1/shards", s.shards)
 	mux.Handle("GET /metrics", s.o.Metrics)
 	mux.HandleFunc("GET /{$}", s.page)
-	mux.HandleFunc("GET /live", s.live.serve)
+	mux.HandleFunc("GET /live", func(w http.ResponseWriter, r *http.Request) {
+		if live, ok := s.scoped(w, r); ok {
+			live.serve(w, r)
+		}
+	})
 	mux.Handle("GET /page.js", asset("page.js", "text/javascript; charset=utf-8"))
 	mux.Handle("GET /page.css", asset("page.css", "text/css; charset=utf-8"))
 	return http.MaxBytesHandler(guard(mux), maxBody)

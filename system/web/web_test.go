@@ -44,7 +44,14 @@ func (n *node) set(change func(*messages.NodeStatus)) {
 // start runs a server on a free port until the test ends, and returns its address as a URL.
 func start(t *testing.T, n *node, tick time.Duration) string {
 	t.Helper()
-	s := New(Options{Addr: "127.0.0.1:0", Status: n.Status, Metrics: http.NotFoundHandler(), Node: "node-a", Version: "v1", tick: tick})
+	return startWith(t, Options{Status: n.Status, tick: tick})
+}
+
+// startWith runs one with other options.
+func startWith(t *testing.T, o Options) string {
+	t.Helper()
+	o.Addr, o.Metrics, o.Node, o.Version = "127.0.0.1:0", http.NotFoundHandler(), "node-a", "v1"
+	s := New(o)
 	if err := s.Listen(); err != nil {
 		t.Fatal(err)
 	}

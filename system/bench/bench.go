@@ -2,17 +2,19 @@ package bench
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// run is a benchmark at work. One goroutine uses it.
+// run is a benchmark at work. One goroutine uses it; rows that are measured at the same time change nothing of it.
 type run struct {
 	o       Options
 	streams []jetstream.StreamConfig // as drover makes them
@@ -25,6 +27,9 @@ type row struct {
 	do   func(ctx context.Context, dir string) (values, error)
 	// passes is how often a round measures it, at least once. The round keeps the medians.
 	passes int
+	// calm rows are measured at the same time as those beside them: most of such a row is waiting, and what is measured does not depend on
+	// what others do with the processors.
+	calm bool
 }
 
 // Run measures and returns what came of it. The error says what did not run; a figure that is not good enough is none.
@@ -62,17 +67,15 @@ func (r *run) round(ctx context.Context, i int) (round, error) {
 			if (i+pass)%2 == 1 { // a machine that slows down shall not always strike the same rows
 				slices.Reverse(list)
 			}
-			for _, w := range list {
-				dir := filepath.Join(fmt.Sprintf("round-%d", i+1), group, fmt.Sprintf("%s-%d", strings.ReplaceAll(w.name, " ", "-"), pass+1))
-				v, err := w.do(ctx, dir)
-				if ctx.Err() != nil {
-					return nil, context.Cause(ctx)
-				}
+			for _, side := range beside(list) {
+				all, err := r.measure(ctx, side, filepath.Join(fmt.Sprintf("round-%d", i+1), group), pass)
 				if err != nil {
-					return nil, fmt.Errorf("%s, %s: %w", group, w.name, err)
+					return nil, fmt.Errorf("%s, %w", group, err)
 				}
-				got[w.name] = append(got[w.name], v)
-				r.o.Say(fmt.Sprintf("round %d of %d: %-24s %s", i+1, r.o.Rounds, w.name, v))
+				for k, w := range side {
+					got[w.name] = append(got[w.name], all[k])
+					r.o.Say(fmt.Sprintf("round %d of %d: %-24s %s", i+1, r.o.Rounds, w.name, all[k]))
+				}
 			}
 		}
 	}
@@ -81,6 +84,38 @@ func (r *run) round(ctx context.Context, i int) (round, error) {
 		out[name] = medians(passes)
 	}
 	return out, nil
+}
+
+// beside parts a list into those rows that are measured at the same time.
+func beside(list []row) (sides [][]row) {
+	for i, w := range list {
+		if i > 0 && w.calm && list[i-1].calm {
+			sides[len(sides)-1] = append(sides[len(sides)-1], w)
+			continue
+		}
+		sides = append(sides, []row{w})
+	}
+	return sides
+}
+
+// measure measures rows at the same time, each in a folder of its own.
+func (r *run) measure(ctx context.Context, list []row, dir string, pass int) ([]values, error) {
+	all, errs := make([]values, len(list)), make([]error, len(list))
+	var rows sync.WaitGroup
+	for k, w := range list {
+		rows.Go(func() {
+			v, err := w.do(ctx, filepath.Join(dir, fmt.Sprintf("%s-%d", strings.ReplaceAll(w.name, " ", "-"), pass+1)))
+			if err != nil {
+				errs[k] = fmt.Errorf("%s: %w", w.name, err)
+			}
+			all[k] = v
+		})
+	}
+	rows.Wait()
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	return all, errors.Join(errs...)
 }
 
 func (r *run) rows(group string) []row {

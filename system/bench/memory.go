@@ -39,7 +39,7 @@ func (r *run) memory() []row {
 	var list []row
 	for _, sessions := range idleSessions {
 		for _, compress := range idleCompress {
-			list = append(list, row{name: idleRow(sessions, compress), do: func(ctx context.Context, dir string) (values, error) {
+			list = append(list, row{name: idleRow(sessions, compress), calm: true, do: func(ctx context.Context, dir string) (values, error) {
 				return r.resident(ctx, dir, load{sessions: r.o.pick(sessions, 20), compress: compress})
 			}})
 		}

@@ -93,8 +93,8 @@ func (s *shard) wantPermit() {
 		if err != nil {
 			return // only ctx's cause: the connection is gone
 		}
-		context.AfterFunc(ctx, permit.Done) // even where the shard has stopped, and its messages vanish
-		root.Send(self, granted{number, permit})
+		unhook := context.AfterFunc(ctx, permit.Done) // even where the shard has stopped, and its messages vanish
+		root.Send(self, granted{number, permit, unhook})
 	}()
 }
 

@@ -3,10 +3,12 @@ package actors
 import (
 	"context"
 	"maps"
+	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
+	"weak"
 
 	"drover/messages"
 )
@@ -266,6 +268,20 @@ type fakePermits struct {
 	mu    sync.Mutex
 	held  int
 	stale int // so many permits are invalid when they come
+	given []weak.Pointer[fakePermit]
+}
+
+// kept are the permits that somebody still holds in memory.
+func (f *fakePermits) kept() (n int) {
+	runtime.GC()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, p := range f.given {
+		if p.Value() != nil {
+			n++
+		}
+	}
+	return n
 }
 
 type fakePermit struct {
@@ -284,7 +300,9 @@ func (f *fakePermits) Acquire(ctx context.Context, _ int, _ bool) (Permit, error
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.held++
-	return &fakePermit{of: f}, nil
+	p := &fakePermit{of: f}
+	f.given = append(f.given, weak.Make(p))
+	return p, nil
 }
 
 func (p *fakePermit) Valid() bool {

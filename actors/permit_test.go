@@ -20,3 +20,17 @@ func TestShard_gives_a_permit_back_that_ran_out_and_asks_again(t *testing.T) {
 		}
 	})
 }
+
+// A thousand sessions that stay connected for days would hold a thousand permits of their first seconds.
+func TestShard_forgets_its_permit_once_it_is_done(t *testing.T) {
+	permits := &fakePermits{}
+	inBubble(t, 4, gatewaysim.Options{}, func(_ *node, o *Options) { o.Permits = permits }, func(n *node) {
+		n.awaitReady()
+		if got := permits.out(); got != 0 {
+			t.Errorf("got %d permits that are not given back, want none", got)
+		}
+		if got := permits.kept(); got > 1 { // the collector may see one on a stack
+			t.Errorf("got %d of 4 permits in memory while the shards are connected, want none", got)
+		}
+	})
+}

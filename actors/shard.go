@@ -24,7 +24,8 @@ type shard struct {
 	reader *reader
 	ctx    context.Context // of the current connection: its dial and its wait for a permit
 	cancel context.CancelCauseFunc
-	permit Permit // held from grant to outcome
+	permit Permit      // held from grant to outcome
+	unhook func() bool // with permit: else the connection would hold what is done for as long as it lives
 	timer  *time.Timer
 
 	status  messages.ShardStatus
@@ -61,6 +62,7 @@ type (
 	granted struct {
 		generation
 		permit Permit
+		unhook func() bool // ends the permit's tie to the connection
 	}
 	lost struct {
 		generation
@@ -199,10 +201,11 @@ func (s *shard) tick() {
 func (s *shard) granted(m granted) {
 	if !s.Tenure.Valid() || !m.permit.Valid() { // it ended while the permit was waited for, or since it came
 		m.permit.Done()
+		m.unhook()
 		s.wantPermit()
 		return
 	}
-	s.permit = m.permit
+	s.permit, s.unhook = m.permit, m.unhook
 	s.do(s.session.Granted(time.Now()))
 }
 
@@ -278,7 +281,8 @@ func (s *shard) hangUp() {
 func (s *shard) dropPermit() {
 	if s.permit != nil {
 		s.permit.Done()
-		s.permit = nil
+		s.unhook()
+		s.permit, s.unhook = nil, nil
 	}
 }
 

@@ -110,7 +110,7 @@ func New(cfg config.Config, o Options) (*System, error) {
 	}
 	s.telemetry.Meters.Observe(s.Status)
 	s.web = web.New(web.Options{
-		Addr: cfg.HTTP.Addr, Status: s.Status, Cluster: s.Cluster, Metrics: s.telemetry.Handler(),
+		Addr: cfg.HTTP.Addr, Status: s.Status, Traffic: s.Traffic, Cluster: s.Cluster, Metrics: s.telemetry.Handler(),
 		Node: cfg.Cluster.Node, Version: o.Version, PoolID: cfg.Pool.ID, Log: o.Log,
 	})
 	return s, nil

@@ -39,13 +39,13 @@ const (
 	collectEvery = 2 * time.Second
 	livePerSec   = 10 << 20
 
-	leastRoom = 8 << 20  // bytes; less saves nothing that is worth a collection
-	mostRoom  = 64 << 20 // bytes; more makes collections no cheaper that anybody would notice. From here on Go's own rule holds
+	leastRoom = 4 << 20  // bytes; less saves nothing that is worth a collection. A thousand idle sessions fill it in half a minute
+	mostRoom  = 32 << 20 // bytes; more makes collections no cheaper that anybody would notice. From here on Go's own rule holds
 
 	quietRate  = 2 << 20          // bytes a second that a thousand idle sessions stay below
 	quietTicks = 3                // steps below it until memory is given back: nothing is waiting for it then
 	giveEvery  = 10 * time.Second // at most: what is given back costs page faults when it is needed again
-	worthwhile = 12 << 20         // bytes more to spare than after the last time; less than leastRoom comes and goes by itself
+	worthwhile = 8 << 20          // bytes more to spare than after the last time; less than leastRoom comes and goes by itself
 	afterBurst = 4 << 20          // the same after a time that was not quiet: nothing else would give its rest back
 )
 

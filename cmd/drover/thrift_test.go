@@ -14,14 +14,14 @@ func TestThrift_gives_the_collector_room_for_how_fast_it_fills(t *testing.T) {
 		live uint64
 		want int // percent
 	}{
-		{"an empty node", 0, 4 * mib, 200},
-		{"a thousand quiet sessions", 600 << 10, 20 * mib, 40},
-		{"a thousand quiet sessions with zlib", 600 << 10, 64 * mib, 13},
+		{"an empty node", 0, 4 * mib, 100},
+		{"a thousand quiet sessions", 600 << 10, 20 * mib, 20},
+		{"a thousand quiet sessions with zlib", 600 << 10, 64 * mib, 7},
 		{"some traffic", 10 * mib, 20 * mib, 100},
-		{"all that a CPU can", 100 * mib, 10 * mib, 640},
+		{"all that a CPU can", 100 * mib, 10 * mib, 320},
 		{"much that lives, and quiet: a collection is dear", mib, 500 * mib, 10},
 		{"much that lives, and traffic: Go's own rule", 100 * mib, 500 * mib, 100},
-		{"before the first collection", 0, 0, 800},
+		{"before the first collection", 0, 0, 400},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -103,7 +103,7 @@ func TestThrift_leaves_the_runtime_alone_while_nothing_changes(t *testing.T) {
 		t.Errorf("got %d changes of the GC percentage, want one", set)
 	}
 	u.allocated += 100 * mib
-	if percent, _ := th.step(now.Add(time.Second), u); percent < 300 {
+	if percent, _ := th.step(now.Add(time.Second), u); percent < 150 {
 		t.Errorf("got %d %% when traffic begins, want room at once", percent)
 	}
 }

@@ -15,9 +15,20 @@ type account struct {
 	p       *Permits
 	kick    chan struct{} // capacity 1: there is news to write down
 
+	changing chan struct{} // capacity 1: who writes
+
 	// Guarded by the lock of p.
-	news *news  // what Discord told, and the store does not know yet
-	seen uint64 // revision of p.budget
+	news   *news     // what Discord told, and the store does not know yet
+	seen   uint64    // revision of p.budget
+	wanted []*change // that nobody writes yet
+}
+
+// change is a wish of account.change.
+type change struct {
+	f       func(*budget) bool
+	done    chan struct{} // closed when written and err are set
+	written bool          // before done: there was something to write, as far as f was asked
+	err     error
 }
 
 // news is what Discord told at an instant.
@@ -29,7 +40,7 @@ type news struct {
 // budgetKey is the key of the budget in the fleet bucket.
 const budgetKey = "budget"
 
-// changeTimeout bounds a change of the budget, with all its tries.
+// changeTimeout bounds a write of the budget, with all its tries. A change may wait for the one before as well.
 const changeTimeout = 5 * time.Second
 
 // told takes a note of what Discord told. The caller holds the lock of p.
@@ -131,22 +142,61 @@ func (a *account) refund(c charge) {
 
 // change applies f to the budget, and again if another process was faster. f reports whether there is anything to write;
 // change whether it was written. After an error it may have been.
+//
+// What is asked for while another change of this process is under way is written together, in its order: a thousand shards
+// that start are a handful of writes, and would be half a million tries if each got in the way of the others.
 func (a *account) change(f func(*budget) bool) (bool, error) {
+	own := &change{f: f, done: make(chan struct{})}
+	a.p.mu.Lock()
+	a.wanted = append(a.wanted, own)
+	a.p.mu.Unlock()
+	select {
+	case a.changing <- struct{}{}:
+	case <-own.done:
+		return own.written, own.err
+	}
+	defer func() { <-a.changing }()
+	a.p.mu.Lock()
+	together := a.wanted
+	a.wanted = nil
+	a.p.mu.Unlock()
+	if len(together) > 0 {
+		a.write(together)
+	}
+	<-own.done // in any case: it was among them, or among those of who was here before
+	return own.written, own.err
+}
+
+// write makes changes in one write, and says to each what became of it.
+func (a *account) write(together []*change) {
+	err := a.tryAll(together)
+	for _, c := range together {
+		c.err = err
+		c.written = c.written && err == nil
+		close(c.done)
+	}
+}
+
+// tryAll tries until the changes are written that there is anything to write of.
+func (a *account) tryAll(together []*change) error {
 	ctx, cancel := context.WithTimeout(context.Background(), changeTimeout)
 	defer cancel()
 	attempt := a.process + "." + strconv.FormatUint(attempts.Add(1), 10)
 	a.p.mu.Lock()
 	news := a.news
 	a.p.mu.Unlock()
+	for _, c := range together {
+		c.written = true
+	}
 	for {
 		b, revision, err := a.read(ctx)
 		if err != nil {
-			return false, err
+			return err
 		}
 		written := b.Attempt == attempt // the answer was lost, and nothing else
-		if written || !f(&b) {
+		if written || !b.apply(together) {
 			a.see(b, revision)
-			return written, nil
+			return nil
 		}
 		b.Attempt = attempt
 		if revision == 0 {
@@ -157,14 +207,25 @@ func (a *account) change(f func(*budget) bool) (bool, error) {
 		if err == nil {
 			a.see(b, revision)
 			a.wrote(news)
-			return true, nil
+			return nil
 		}
 		if !known(err) && ctx.Err() != nil {
-			return false, err
+			return err
 		}
-		// Others try as well, and a replica that was read may lag behind.
+		// Other processes try as well, and a replica that was read may lag behind.
 		pause(ctx.Done(), rand.N(20*time.Millisecond))
 	}
+}
+
+// apply applies changes in their order, and reports whether there is anything to write. One that has nothing is not asked
+// again: an earlier try may be what is written in the end, and it was not in that.
+func (b *budget) apply(changes []*change) bool {
+	any := false
+	for _, c := range changes {
+		c.written = c.written && c.f(b)
+		any = any || c.written
+	}
+	return any
 }
 
 // wrote forgets news that the store has now.

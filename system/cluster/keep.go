@@ -17,9 +17,9 @@ func (s *slots) start(t *Permit, revision uint64) {
 	}
 }
 
-// keep holds the slot until the permit is done, and after a write until the spacing is over as well. Then it gives the
-// slot back, and the key to the next one of this process. When the process ends before, the TTL frees the slot, as after
-// a crash.
+// keep holds the slot until the permit is done, and after a write until the spacing is over as well. Then the slot is given
+// back, and the key to the next one of this process. When the process ends before, the TTL frees the slot, as after a
+// crash.
 func (s *slots) keep(t *Permit, revision uint64) {
 	renew := time.NewTicker(s.SlotTTL / 4)
 	defer renew.Stop()
@@ -33,10 +33,50 @@ func (s *slots) keep(t *Permit, revision uint64) {
 			revision = s.renew(t, revision)
 		}
 	}
-	if wait := s.rest(t); wait > 0 && !pause(s.stop, wait) {
+	wait := s.rest(t)
+	if wait <= 0 {
+		s.giveBack(t, revision, time.Now())
 		return
 	}
-	s.drop(t, revision)
+	s.p.mu.Lock()
+	defer s.p.mu.Unlock()
+	if !s.stopped { // a thousand shards that start rest at a time: a timer is a tenth of a goroutine
+		t.resting = time.AfterFunc(wait, func() { s.rested(t, revision) })
+	}
+}
+
+// rested has the slot of a permit given back whose spacing is over. Few goroutines do that for all: a request has a deep
+// stack. They end when there is nothing to do, or with Run.
+func (s *slots) rested(t *Permit, revision uint64) {
+	s.p.mu.Lock()
+	defer s.p.mu.Unlock()
+	if s.stopped {
+		return
+	}
+	s.over = append(s.over, over{t, revision, time.Now()})
+	if s.givers == parallel {
+		return
+	}
+	s.givers++
+	s.keepers.Go(func() {
+		s.p.mu.Lock()
+		defer s.p.mu.Unlock()
+		for len(s.over) > 0 && !s.stopped {
+			next := s.over[0]
+			if s.over = s.over[1:]; len(s.over) == 0 {
+				s.over = nil
+			}
+			s.p.mu.Unlock()
+			s.giveBack(next.permit, next.revision, next.since)
+			s.p.mu.Lock()
+		}
+		s.givers--
+	})
+}
+
+// giveBack gives up the slot of a permit that is not needed any more since then.
+func (s *slots) giveBack(t *Permit, revision uint64, since time.Time) {
+	s.drop(t, revision, since.Add(s.SlotTTL))
 	s.p.mu.Lock()
 	delete(s.owned, t.slot)
 	t.free()
@@ -89,20 +129,15 @@ func (s *slots) find(ctx context.Context, t *Permit) uint64 {
 	return entry.Revision
 }
 
-// drop deletes the slot. It goes on until the store has answered, or until the TTL has freed the slot.
-func (s *slots) drop(t *Permit, revision uint64) {
-	for end := time.Now().Add(s.SlotTTL); revision != 0 && time.Now().Before(end); {
-		ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
-		err := s.Slots.Delete(ctx, t.slot, revision)
-		changed := errors.Is(err, ErrChanged)
-		if changed {
-			revision = s.find(ctx, t)
-		}
-		cancel()
-		if err == nil {
+// drop deletes the slot. It goes on until the store has answered, or until end, when the TTL has freed the slot.
+func (s *slots) drop(t *Permit, revision uint64, end time.Time) {
+	for revision != 0 && time.Now().Before(end) {
+		next, err := s.remove(t, revision)
+		switch {
+		case err == nil:
 			return
-		}
-		if changed {
+		case errors.Is(err, ErrChanged):
+			revision = next
 			continue
 		}
 		s.answered(err)
@@ -110,4 +145,14 @@ func (s *slots) drop(t *Permit, revision uint64) {
 			return
 		}
 	}
+}
+
+// remove tries once to delete the slot. After ErrChanged next is the revision to go on with.
+func (s *slots) remove(t *Permit, revision uint64) (next uint64, err error) {
+	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
+	defer cancel()
+	if err = s.Slots.Delete(ctx, t.slot, revision); errors.Is(err, ErrChanged) {
+		next = s.find(ctx, t)
+	}
+	return next, err
 }

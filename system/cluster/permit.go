@@ -19,6 +19,7 @@ type Permit struct {
 	attempt string        // names this holder of the slot
 	until   time.Time     // IDENTIFY may be written until then, by both clocks
 	ended   chan struct{} // closed by Done; nil: there is no slot
+	resting *time.Timer   // until the spacing is over; nil: not begun
 }
 
 // Valid tells whether IDENTIFY may be written now. It is asked right before the write: a process that stood still may have

@@ -40,8 +40,9 @@ func (p *Permits) Share(o Shared) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.shared = &slots{
-		Shared: o, p: p, stop: make(chan struct{}), owned: map[string]*Permit{},
-		account: &account{fleet: o.Fleet, process: o.Process, p: p, kick: make(chan struct{}, 1)},
+		Shared: o, p: p, stop: make(chan struct{}), owned: map[string]*Permit{}, looking: make(chan struct{}, 1),
+		asking:  make(chan struct{}, parallel),
+		account: &account{fleet: o.Fleet, process: o.Process, p: p, kick: make(chan struct{}, 1), changing: make(chan struct{}, 1)},
 	}
 	p.budget = budget{MaxConcurrency: p.budget.MaxConcurrency} // nobody gets a permit before the store was heard
 	if p.limit.Total > 0 {
@@ -69,6 +70,11 @@ func (p *Permits) Run(ctx context.Context) {
 	p.mu.Lock()
 	s.stopped = true
 	close(s.stop)
+	for _, t := range s.owned {
+		if t.resting != nil {
+			t.resting.Stop()
+		}
+	}
 	p.mu.Unlock()
 	s.keepers.Wait()
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -25,11 +26,30 @@ type slots struct {
 
 	stop    chan struct{} // closed when Run ends
 	keepers sync.WaitGroup
+	looking chan struct{} // capacity 1: who lists
+	asking  chan struct{} // who takes a slot
 
 	// Guarded by the lock of p.
 	stopped bool
 	owned   map[string]*Permit // by name of their slot
 	away    error              // the store did not answer the last request; nil: it did
+	next    *look              // asked for and not begun; nil: there is none
+	over    []over             // the oldest first
+	givers  int                // goroutines that give back what is over
+}
+
+// over is a slot whose spacing is over, and since when.
+type over struct {
+	permit   *Permit
+	revision uint64
+	since    time.Time
+}
+
+// look is a question for all slots that several permits share.
+type look struct {
+	done    chan struct{} // closed when the rest is set
+	numbers []int         // values of max_concurrency
+	err     error
 }
 
 // slot is who may identify under a key. Anybody with rights on the bucket may have written it; nothing but our own ones
@@ -138,6 +158,10 @@ func (s *slots) claim(t *Permit) (revision uint64, err error) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
 	defer cancel()
+	if err := s.ask(ctx); err != nil {
+		return 0, err
+	}
+	defer s.asked()
 	asked := time.Now() // before the request: the store counts from a later instant
 	revision, err = s.Slots.Create(ctx, t.slot, s.value(t))
 	if errors.Is(err, ErrExists) {
@@ -160,6 +184,19 @@ func (s *slots) claim(t *Permit) (revision uint64, err error) {
 	return revision, err
 }
 
+// ask waits until few enough claims are under way; asked ends one. A thousand at a time are no faster, and each has a deep
+// stack.
+func (s *slots) ask(ctx context.Context) error {
+	select {
+	case s.asking <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+func (s *slots) asked() { <-s.asking }
+
 func (s *slots) value(t *Permit) []byte {
 	data, _ := json.Marshal(slot{ // strings and numbers: it cannot fail
 		Process: s.Process, Attempt: t.attempt, Shard: t.shardID, MaxConcurrency: t.keys, Home: s.Home,
@@ -175,15 +212,53 @@ func (s *slots) holder(e Entry) (h slot) {
 // crossed tells whether somebody holds a slot under another max_concurrency. It is asked after the number was read from
 // the budget again: whoever changed it, and whoever has not heard of that, cannot both miss the other.
 func (s *slots) crossed(t *Permit) (bool, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
-	defer cancel()
-	entries, err := s.Slots.List(ctx)
-	for _, e := range entries {
-		if h := s.holder(e); strings.HasPrefix(e.Key, slotPrefix) && h.MaxConcurrency != 0 && h.MaxConcurrency != t.keys {
+	numbers, err := s.numbers()
+	for _, n := range numbers {
+		if n != t.keys {
 			return true, err
 		}
 	}
 	return false, err
+}
+
+// numbers are the values of max_concurrency under which slots are held, read after the call began. Who asks while another
+// question is under way shares the next one: a thousand shards that start would read a thousand slots each.
+func (s *slots) numbers() ([]int, error) {
+	s.p.mu.Lock()
+	own := s.next
+	if own == nil {
+		own = &look{done: make(chan struct{})}
+		s.next = own
+	}
+	s.p.mu.Unlock()
+	select {
+	case s.looking <- struct{}{}:
+	case <-own.done:
+		return own.numbers, own.err
+	}
+	defer func() { <-s.looking }()
+	s.p.mu.Lock()
+	begin := s.next == own
+	if begin {
+		s.next = nil // what is asked from here on may have to see more
+	}
+	s.p.mu.Unlock()
+	if begin {
+		own.numbers, own.err = s.listNumbers()
+		close(own.done)
+	}
+	<-own.done // in any case: whoever else has begun it is through
+	return own.numbers, own.err
+}
+
+func (s *slots) listNumbers() (numbers []int, err error) {
+	entries, err := s.list(context.Background())
+	for _, e := range entries {
+		if n := s.holder(e).MaxConcurrency; strings.HasPrefix(e.Key, slotPrefix) && n != 0 && !slices.Contains(numbers, n) {
+			numbers = append(numbers, n)
+		}
+	}
+	return numbers, err
 }
 
 // answered notes whether the store answers.

@@ -154,18 +154,24 @@ func (s *JetStreamStore) List(ctx context.Context) ([]Entry, error) {
 	return entries, nil
 }
 
-// errTooMany says that the bucket has more keys than the server sends in one answer: 1,024.
+// errTooMany says that the bucket has more keys than the server sends in one answer.
 var errTooMany = errors.New("too many keys")
+
+// mostListed is how many keys the server sends in one answer, and a message for its end.
+const mostListed = 1024 + 1
 
 // list asks for the last message of every key: NATS' ADR-31, "multi-subject requests".
 func (s *JetStreamStore) list(ctx context.Context) ([]Entry, error) {
 	nc := s.bucket.js.Conn()
 	inbox := nc.NewInbox()
-	sub, err := nc.SubscribeSync(inbox)
+	// SubscribeSync would make room for 65,536 messages: 512 KB of garbage for each list.
+	answer, closed := make(chan *nats.Msg, mostListed), make(chan struct{}, 1)
+	sub, err := nc.ChanSubscribe(inbox, answer)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { _ = sub.Unsubscribe() }() // of a connection that is closed: gone anyway
+	sub.SetClosedHandler(func(string) { signal(closed) })
 	request, err := json.Marshal(map[string]any{"multi_last": []string{s.bucket.subject(">")}})
 	if err != nil {
 		return nil, err
@@ -182,9 +188,13 @@ func (s *JetStreamStore) list(ctx context.Context) ([]Entry, error) {
 	}
 	var entries []Entry
 	for {
-		m, err := sub.NextMsgWithContext(ctx)
-		if err != nil {
-			return nil, err
+		var m *nats.Msg
+		select {
+		case m = <-answer:
+		case <-closed:
+			return nil, nats.ErrConnectionClosed
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
 		}
 		switch status := m.Header.Get("Status"); status {
 		case "":

@@ -2,6 +2,7 @@ package web
 
 import (
 	"bufio"
+	"context"
 	"encoding/json"
 	"errors"
 	"io"
@@ -9,6 +10,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -178,4 +180,49 @@ func TestLive_keeps_the_last_known_when_the_node_is_silent(t *testing.T) {
 	if v.Node != "herder-7f9c" || len(v.Pools) != 1 || v.Badge != "No answer" || !strings.HasSuffix(v.Silent, "from 10:11:12 UTC.") {
 		t.Errorf("after one: got %q %q %q", v.Node, v.Badge, v.Silent)
 	}
+}
+
+// Each status lists every shard, and most of the time nobody looks.
+func TestLive_asks_for_every_shard_only_while_somebody_looks(t *testing.T) {
+	n := made(2)
+	var statuses, traffics atomic.Int64
+	s := New(Options{
+		Addr: "127.0.0.1:0", Metrics: http.NotFoundHandler(), tick: time.Millisecond,
+		Status:  func(ctx context.Context) (messages.NodeStatus, error) { statuses.Add(1); return n.Status(ctx) },
+		Traffic: func() messages.Traffic { traffics.Add(1); return messages.Traffic{} },
+	})
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() { // ends with cancel
+		defer close(done)
+		s.live.run(ctx)
+	}()
+	until := func(what string, ok func() bool) {
+		t.Helper()
+		tick := time.NewTicker(time.Millisecond)
+		defer tick.Stop()
+		late := time.After(30 * time.Second)
+		for !ok() {
+			select {
+			case <-tick.C:
+			case <-late:
+				t.Fatalf("not within 30 s: %s", what)
+			}
+		}
+	}
+	until("fifty ticks", func() bool { return traffics.Load() >= 50 })
+	if got, most := statuses.Load(), traffics.Load()/(unseen-1)+2; got > most {
+		t.Errorf("got %d statuses while nobody looks, want at most %d", got, most)
+	}
+	s.live.lock.Lock()
+	s.live.viewers[make(chan []byte, 1<<16)] = struct{}{} // so much that it is never dropped for being slow
+	s.live.lock.Unlock()
+	before := traffics.Load() // one may be under way
+	seen := statuses.Load()
+	until("statuses for a viewer", func() bool { return statuses.Load() >= seen+2*unseen })
+	if got := traffics.Load(); got > before+1 {
+		t.Errorf("got %d ticks without a status while somebody looks, want none", got-before)
+	}
+	cancel()
+	<-done
 }

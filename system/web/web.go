@@ -29,7 +29,10 @@ type Options struct {
 
 	// Status answers what the node is at the moment. It must return when ctx ends, which is after
 	// statusDeadline: an answer that comes later is worth as much as none.
-	Status  func(ctx context.Context) (messages.NodeStatus, error)
+	Status func(ctx context.Context) (messages.NodeStatus, error)
+	// Traffic is the part of it that the page has a history of. It must not block. nil: Status is asked instead, which lists
+	// every shard.
+	Traffic func() messages.Traffic
 	Metrics http.Handler // of /metrics
 	// Cluster answers what all nodes of the bot are and serve. It must return when ctx ends. nil: there is no other node.
 	Cluster func(ctx context.Context) (messages.ClusterStatus, error)
@@ -75,6 +78,7 @@ func New(o Options) *Server {
 	}
 	s := &Server{o: o}
 	s.live = newLive(o.tick, s.snapshot)
+	s.live.traffic = o.Traffic
 	s.herd = newLive(herdTicks*o.tick, s.herdSnapshot)
 	s.herd.lazy = true
 	return s

@@ -22,7 +22,7 @@ import (
 // auditing is drover audit: its flags, and where it writes.
 type auditing struct {
 	audit.Options
-	plans            []string
+	plans, sabotages []string
 	all, list        bool
 	selfTest, asJSON bool
 	source, keep     string
@@ -74,8 +74,9 @@ or cost more than the plan allows. What failed is printed with the seed to repea
 	f.BoolVar(&a.all, "all", false, "run every plan")
 	f.BoolVar(&a.list, "list", false, "list the plans")
 	f.BoolVar(&a.selfTest, "self-test", false, "build drovers that break a promise on purpose, and check that each is caught (needs Go and the source)")
+	f.StringSliceVar(&a.sabotages, "sabotage", nil, "for --self-test: the promises to break, comma-separated (default: all)")
 	f.StringVar(&a.source, "source", ".", "drover's source tree, for --self-test")
-	f.DurationVar(&a.For, "for", time.Minute, "how long the plans random and random-memory go on")
+	f.DurationVar(&a.For, "for", 0, "how long the plans random and random-memory go on (default 1m0s), and after which cluster-random begins no further fault (default: it inflicts 40)")
 	f.DurationVar(&a.Lasts, "lasts", 0, "how long a fault lasts that lasts; 0: the plan's own time")
 	f.Uint64Var(&a.Seed, "seed", 0, "choice of ids, events and random faults (default: a new one, which is printed)")
 	f.Float64Var(&a.Rate, "rate", 800, "events per second over all shards")
@@ -176,7 +177,7 @@ func (a *auditing) runPlans(ctx context.Context, plans []audit.Plan) ([]audit.Re
 
 // testSelf runs the self-test.
 func (a *auditing) testSelf(ctx context.Context) (bool, error) {
-	catches, err := audit.SelfTest(ctx, a.source, a.Options)
+	catches, err := audit.SelfTest(ctx, a.source, a.sabotages, a.Options)
 	if err != nil {
 		return false, err
 	}

@@ -18,7 +18,8 @@ const natsChild = "nats-child"
 // newNATSChildCommand is for drover audit and drover bench alone: a NATS server that can be killed without killing
 // anything else, and whose processor time is its own.
 func newNATSChildCommand() *cobra.Command {
-	o := stream.EmbeddedOptions{Name: "drover-" + natsChild}
+	o := stream.EmbeddedOptions{}
+	var member stream.EmbeddedCluster
 	cmd := &cobra.Command{
 		Use:    natsChild,
 		Hidden: true,
@@ -27,11 +28,18 @@ func newNATSChildCommand() *cobra.Command {
 bench start it. It ends with SIGTERM, or when its standard input does.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if member.Name != "" {
+				o.Cluster = &member
+			}
 			return runNATSChild(cmd.Context(), o)
 		},
 	}
 	cmd.Flags().StringVar(&o.Listen, "listen", "127.0.0.1:0", "address to listen on")
 	cmd.Flags().StringVar(&o.DataDir, "data-dir", "", "folder of its store")
+	cmd.Flags().StringVar(&o.Name, "name", "drover-"+natsChild, "its name, its own among the members of a cluster")
+	cmd.Flags().StringVar(&member.Name, "cluster", "", "name of a cluster to be a member of; empty: it is alone")
+	cmd.Flags().StringVar(&member.Listen, "cluster-listen", "127.0.0.1:0", "address for the other members")
+	cmd.Flags().StringSliceVar(&member.Routes, "routes", nil, "addresses of the members, comma-separated")
 	return cmd
 }
 

@@ -25,7 +25,7 @@ type Options struct {
 	Rate   float64       // events per second over all shards; default 800. Too low: nothing is under way when a fault strikes
 	Events int64         // at least so many are made; 0: as many as the faults take
 	Seed   uint64        // of the world, and of the plan random
-	For    time.Duration // how long the plan random goes on; default 60 s
+	For    time.Duration // how long the plans random go on; 0: 60 s, and cluster-random until its faults are all inflicted
 	Lasts  time.Duration // how long a fault lasts that lasts; 0: the plan's own time
 
 	// Dir keeps logs, stores and spools, a folder for each plan. Nothing in it is removed.
@@ -45,9 +45,6 @@ func (o *Options) Check() error {
 	if o.Rate == 0 {
 		o.Rate = 800
 	}
-	if o.For == 0 {
-		o.For = time.Minute
-	}
 	if o.Say == nil {
 		o.Say = func(string) {}
 	}
@@ -58,7 +55,7 @@ func (o *Options) Check() error {
 		return fmt.Errorf("%g events per second: choose 10 to 20000", o.Rate)
 	case o.Events < 0:
 		return fmt.Errorf("%d events: choose 0 or more", o.Events)
-	case o.For < time.Second || o.For > 24*time.Hour:
+	case o.For != 0 && (o.For < time.Second || o.For > 24*time.Hour):
 		return fmt.Errorf("%v for the random mix: choose 1s to 24h", o.For)
 	case o.Lasts < 0 || o.Lasts > time.Hour:
 		return fmt.Errorf("%v for a fault: choose up to 1h", o.Lasts)

@@ -3,7 +3,6 @@ package audit
 import (
 	"context"
 	"fmt"
-	"math/rand/v2"
 	"slices"
 	"strconv"
 	"time"
@@ -39,16 +38,18 @@ func clusterPlans() []Plan {
 	}
 	join := clusterPlan("cluster-join", "a third node joins two: at most a third of the pools move to it, by RESUME", clusterJoin)
 	join.Late = 1
-	random := clusterPlan("cluster-random", "a seeded mix of faults of nodes and of their ways to NATS, for --for", clusterRandom)
+	cut := clusterPlan("cluster-cut", "one of three nodes is cut off from NATS for 25 s: the others take over, and it publishes nothing that they do", clusterCut)
+	cut.Lasts = 25 * time.Second
+	stop := clusterPlan("cluster-stop", "one of three nodes stands still for 15 s (SIGSTOP) and goes on: what it held is another's by then", clusterStop)
+	stop.Lasts = 15 * time.Second
+	down := clusterPlan("cluster-nats-down", "NATS is away for 30 s for all nodes: no session is lost, and no pool moves", clusterDown)
+	down.Lasts = 30 * time.Second
 	return []Plan{
 		start,
 		clusterPlan("cluster-kill", "one of three nodes is killed with SIGKILL: the others resume its shards within the lease's TTL and 2 s", clusterKill),
 		clusterPlan("cluster-roll", "each of three nodes is restarted with SIGTERM in turn: 99 of 100 shards are without a connection for 1 s at most", clusterRoll),
 		join,
-		clusterPlan("cluster-stop", "one of three nodes stands still for 15 s (SIGSTOP) and goes on: what it held is another's by then", clusterStop),
-		clusterPlan("cluster-cut", "one of three nodes is cut off from NATS for 25 s: the others take over, and it publishes nothing that they do", clusterCut),
-		clusterPlan("cluster-nats-down", "NATS is away for 30 s for all nodes: no session is lost, and no pool moves", clusterDown),
-		random,
+		stop, cut, down, natsLeaderPlan(), clusterRandomPlan(),
 	}
 }
 
@@ -99,6 +100,13 @@ func moved(before, after map[int]int) (n int) {
 		}
 	}
 	return n
+}
+
+// stayed complains if a pool is or was since then at another node than before.
+func (r *run) stayed(ctx context.Context, before map[int]int, since time.Time, while string) {
+	if n := max(moved(before, r.pools(ctx)), r.holders.moves(since)); n > 0 {
+		r.complain("%d pools moved: %s. Want none", n, while)
+	}
 }
 
 // pause is how long a shard was without a connection, between two of its connections.
@@ -258,7 +266,7 @@ func clusterStop(ctx context.Context, r *run) error {
 		return err
 	}
 	n := r.nodes[1]
-	f := r.struckNode("freezing", n, func() { r.freeze(n) }, 15*time.Second, func(context.Context) error { r.thaw(n); return nil })
+	f := r.struckNode("freezing", n, func() { r.freeze(n) }, r.lasts, func(context.Context) error { r.thaw(n); return nil })
 	if err := r.inflict(ctx, f); err != nil {
 		return err
 	}
@@ -270,8 +278,8 @@ func clusterCut(ctx context.Context, r *run) error {
 		return err
 	}
 	n := r.nodes[1]
-	f := r.struckNode("cutting off", n, func() { n.away = true; n.proxy.hold(both) }, 25*time.Second, func(context.Context) error {
-		n.proxy.hold(0)
+	f := r.struckNode("cutting off", n, func() { n.away = true; r.cutOff(n) }, r.lasts, func(context.Context) error {
+		r.rejoin(n)
 		n.away = false
 		return nil
 	})
@@ -285,59 +293,15 @@ func clusterDown(ctx context.Context, r *run) error {
 	if err := r.balanced(ctx); err != nil {
 		return err
 	}
-	before := r.pools(ctx)
+	before, began := r.pools(ctx), time.Now()
 	f := fault{
-		name: "killing nats-server", lasts: 30 * time.Second,
+		name: "killing nats-server", lasts: r.lasts,
 		strike: func(context.Context) error { r.nats.proc.Kill(); return nil },
 		lift:   r.nats.start,
 	}
 	if err := r.inflict(ctx, f); err != nil {
 		return err
 	}
-	if n := moved(before, r.pools(ctx)); n > 0 {
-		r.complain("%d pools moved while NATS was away for all, want none", n)
-	}
-	return nil
-}
-
-// clusterRandom inflicts faults that its seed draws, until the time is over.
-func clusterRandom(ctx context.Context, r *run) error {
-	rnd := rand.New(rand.NewPCG(r.o.Seed, 0xc1a5))
-	ends := time.Now().Add(r.o.For)
-	r.say("seed %d", r.o.Seed)
-	for time.Now().Before(ends) {
-		n := r.nodes[rnd.IntN(len(r.nodes))]
-		lasts := time.Duration(rnd.Int64N(int64(2 * leaseTTL)))
-		f := fault{lasts: lasts}
-		switch rnd.IntN(6) {
-		case 0:
-			f.name = "killing " + n.name
-			f.strike = func(context.Context) error { r.killOne(n); return nil }
-			f.lift = func(ctx context.Context) error { return r.startAll(ctx, n) }
-		case 1:
-			f.name = "restarting " + n.name
-			f.strike = func(context.Context) error { return r.stopAll(0, nil, n) }
-			f.lift = func(ctx context.Context) error { return r.startAll(ctx, n) }
-		case 2:
-			f.name = "freezing " + n.name
-			f.strike = func(context.Context) error { r.freeze(n); return nil }
-			f.lift = func(context.Context) error { r.thaw(n); return nil }
-		case 3:
-			f.name = "cutting off " + n.name
-			f.strike = func(context.Context) error { n.proxy.hold(both); return nil }
-			f.lift = func(context.Context) error { n.proxy.hold(0); return nil }
-		case 4:
-			f.name = "cutting the connection of " + n.name
-			f.strike = func(context.Context) error { n.proxy.cut(); return nil }
-			f.lasts = 0
-		case 5:
-			f.name = "killing nats-server"
-			f.strike = func(context.Context) error { r.nats.proc.Kill(); return nil }
-			f.lift = r.nats.start
-		}
-		if err := r.inflict(ctx, f); err != nil {
-			return err
-		}
-	}
+	r.stayed(ctx, before, began, "NATS was away for all nodes")
 	return nil
 }

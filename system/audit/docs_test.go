@@ -86,7 +86,7 @@ func TestDocs_list_every_field_of_the_JSON(t *testing.T) {
 	for _, part := range []struct {
 		of     any
 		prefix string
-	}{{Result{}, ""}, {Strike{}, "faults[]."}} {
+	}{{Result{}, ""}, {Nodes{}, "nodes."}, {Strike{}, "faults[]."}} {
 		for _, f := range reflect.VisibleFields(reflect.TypeOf(part.of)) {
 			want = append(want, "`"+part.prefix+f.Tag.Get("json")+"`")
 		}

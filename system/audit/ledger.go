@@ -53,6 +53,12 @@ const (
 	Unknown   Kind = "unknown"   // stored, and never sent
 )
 
+// What several nodes can do wrong between them. Compare does not look for it.
+const (
+	Unleased Kind = "unleased" // sent to NATS by a node that did not hold the lease of the shard's pool
+	Hasty    Kind = "hasty"    // an IDENTIFY less than 5 s after another one of its key
+)
+
 // Kinds lists them.
 var Kinds = []Kind{Lost, Declared, Twice, Repeated, Reordered, Altered, Unknown}
 

@@ -1,9 +1,12 @@
 package audit
 
 import (
+	"cmp"
 	"context"
 	"net"
 	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 
 	"drover/system/process"
@@ -12,9 +15,12 @@ import (
 // broker is a NATS server in a process of its own, on an address and a store that it keeps over
 // restarts. One goroutine uses it.
 type broker struct {
-	program []string // how to run it: see serverArgs
+	name    string   // among several; empty: it is alone
+	program []string // how to run it: see args
 	stock   bool     // program is nats-server and not drover
 	addr    string
+	route   string   // for the other members of its cluster
+	routes  []string // of all members
 	dir     string
 	env     []string
 	proc    *process.Process
@@ -23,17 +29,30 @@ type broker struct {
 func (b *broker) args() []string {
 	host, port, _ := net.SplitHostPort(b.addr) // of process.FreeAddr
 	store := filepath.Join(b.dir, "nats")
+	args := append(slices.Clone(b.program), "--listen", b.addr, "--data-dir", store)
 	if b.stock {
-		return append(b.program, "-a", host, "-p", port, "-js", "-sd", store)
+		args = append(slices.Clone(b.program), "-a", host, "-p", port, "-js", "-sd", store)
 	}
-	return append(b.program, "--listen", b.addr, "--data-dir", store)
+	switch {
+	case b.name == "":
+	case b.stock:
+		// Clients must not be told of the other members: they would go round the network that can fail.
+		args = append(args, "-n", b.name, "--cluster_name", clusterName, "--cluster", "nats://"+b.route, "--no_advertise",
+			"--routes", "nats://"+strings.Join(b.routes, ",nats://"))
+	default:
+		args = append(args, "--name", b.name, "--cluster", clusterName, "--cluster-listen", b.route, "--routes", strings.Join(b.routes, ","))
+	}
+	return args
 }
+
+// clusterName is that of the brokers, where there are several.
+const clusterName = "audit"
 
 // start runs the server and returns when it takes connections.
 func (b *broker) start(ctx context.Context) error {
 	var err error
 	b.proc, err = process.Start(process.Command{
-		Name: "nats-server", Args: b.args(), Env: b.env, Dir: b.dir, Log: filepath.Join(b.dir, "nats.log"),
+		Name: cmp.Or(b.name, "nats-server"), Args: b.args(), Env: b.env, Dir: b.dir, Log: filepath.Join(b.dir, "nats.log"),
 	})
 	if err != nil {
 		return err

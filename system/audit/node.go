@@ -24,7 +24,8 @@ type node struct {
 	program string
 	env     []string
 	dir     string
-	proxy   *proxy // its way to NATS; nil where that runs inside it
+	proxies []*proxy // its ways to the NATS servers; none where that runs inside it
+	tap     *tap     // what is seen there; nil: nothing
 	starts  int
 	away    bool // it is frozen or cut off, and not asked
 	proc    *process.Process

@@ -13,7 +13,7 @@ import (
 // The nodes of a run, one by one and together.
 
 // makeNodes makes the plan's nodes, each with its own way to NATS. None is started.
-func (r *run) makeNodes(natsAddr string) error {
+func (r *run) makeNodes() error {
 	for i := range max(r.plan.Nodes, 1) {
 		n := &node{program: r.o.Drover, dir: r.dir}
 		if r.plan.Nodes > 1 {
@@ -23,16 +23,23 @@ func (r *run) makeNodes(natsAddr string) error {
 				return fmt.Errorf("audit: %w", err)
 			}
 		}
-		if r.nats != nil {
-			var err error
-			if n.proxy, err = newProxy(natsAddr); err != nil {
+		if r.wiretap != nil {
+			n.tap = &tap{w: r.wiretap, node: i}
+		}
+		for _, b := range r.brokers {
+			p, err := newProxy(b.addr, n.tap)
+			if err != nil {
 				return err
 			}
+			n.proxies = append(n.proxies, p)
 		}
-		n.env = r.environment(n, natsAddr)
+		n.env = r.environment(n)
 		r.nodes = append(r.nodes, n)
 	}
-	r.node, r.proxy = r.nodes[0], r.nodes[0].proxy
+	r.node = r.nodes[0]
+	if len(r.node.proxies) > 0 {
+		r.proxy = r.node.proxies[0]
+	}
 	return nil
 }
 
@@ -150,9 +157,22 @@ func (r *run) metric(ctx context.Context, name string) float64 {
 // eachProxy does something to every node's way to NATS.
 func (r *run) eachProxy(do func(*proxy)) {
 	for _, n := range r.nodes {
-		if n.proxy != nil {
-			do(n.proxy)
+		for _, p := range n.proxies {
+			do(p)
 		}
+	}
+}
+
+// cutOff holds back what goes between a node and NATS, until rejoin.
+func (r *run) cutOff(n *node) {
+	for _, p := range n.proxies {
+		p.hold(both)
+	}
+}
+
+func (r *run) rejoin(n *node) {
+	for _, p := range n.proxies {
+		p.hold(0)
 	}
 }
 
@@ -163,6 +183,9 @@ func (r *run) freeze(n *node) {
 }
 
 func (r *run) thaw(n *node) {
+	if n.tap != nil {
+		n.tap.thaw()
+	}
 	n.proc.Signal(process.Thaw)
 	n.away = false
 }

@@ -20,9 +20,10 @@ type Plan struct {
 	Quiet    bool          // no traffic but the script's own
 	Lasts    time.Duration // of a fault that lasts
 
-	Nodes  int // drover processes; 0: one
-	Late   int // of them: so many are started by the script
-	Shards int // of the bot; 0: what the options say
+	Nodes   int // drover processes; 0: one
+	Late    int // of them: so many are started by the script
+	Brokers int // NATS servers, which are a cluster; 0: one
+	Shards  int // of the bot; 0: what the options say
 
 	Env     []string                  // drover's configuration, beside the usual
 	World   func(*gatewaysim.Options) // changes the usual Discord; may be nil

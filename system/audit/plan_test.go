@@ -94,7 +94,7 @@ func TestOptions_check(t *testing.T) {
 		}
 	}
 	o := good
-	if err := o.Check(); err != nil || o.Shards != 4 || o.Rate != 800 || o.For != time.Minute {
+	if err := o.Check(); err != nil || o.Shards != 4 || o.Rate != 800 || o.For != 0 {
 		t.Errorf("got %+v and %v, want the defaults", o, err)
 	}
 }

@@ -13,6 +13,7 @@ import (
 type proxy struct {
 	l      net.Listener
 	target string
+	tap    *tap           // writes down what is published through it; nil: nobody does
 	wg     sync.WaitGroup // accepting and copying goroutines; close waits for them
 
 	mu     sync.Mutex
@@ -45,13 +46,13 @@ func (d direction) String() string {
 	return "an open network"
 }
 
-// newProxy listens on a free port until close.
-func newProxy(target string) (*proxy, error) {
+// newProxy listens on a free port until close. tap may be nil.
+func newProxy(target string, tap *tap) (*proxy, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, fmt.Errorf("audit: proxy: %w", err)
 	}
-	p := &proxy{l: l, target: target, conns: map[net.Conn]struct{}{}, freed: make(chan struct{})}
+	p := &proxy{l: l, target: target, tap: tap, conns: map[net.Conn]struct{}{}, freed: make(chan struct{})}
 	p.wg.Go(p.accept) // ends with close
 	return p, nil
 }
@@ -89,29 +90,44 @@ func (p *proxy) serve(c net.Conn) {
 	}
 	defer p.drop(s)
 	var back sync.WaitGroup
-	back.Go(func() { p.copy(c, s, acks, cuts) })
-	p.copy(s, c, events, cuts)
+	back.Go(func() { p.copy(c, s, acks, cuts, reading(s)) })
+	if p.tap == nil {
+		p.copy(s, c, events, cuts, reading(c))
+	} else {
+		a := newAhead()
+		back.Go(func() { a.read(c, p.tap.connection()) })
+		p.copy(s, c, events, cuts, a.next)
+		a.close()
+	}
 	back.Wait()
 }
 
 // copy carries bytes until one of both sides ends. What it has read when everything is cut it forgets.
-func (p *proxy) copy(dst, src net.Conn, way direction, cuts int) {
+func (p *proxy) copy(dst, src net.Conn, way direction, cuts int, next func() ([]byte, error)) {
 	defer dst.Close()
 	defer src.Close()
-	buf := make([]byte, 64<<10)
 	for {
-		n, err := src.Read(buf)
-		if n > 0 {
+		b, err := next()
+		if len(b) > 0 {
 			if _, ok := p.pass(way, cuts); !ok {
 				return
 			}
-			if _, err := dst.Write(buf[:n]); err != nil {
+			if _, err := dst.Write(b); err != nil {
 				return
 			}
 		}
 		if err != nil {
 			return
 		}
+	}
+}
+
+// reading returns what gives c's next bytes, which are good until the one after them.
+func reading(c net.Conn) func() ([]byte, error) {
+	buf := make([]byte, 64<<10)
+	return func() ([]byte, error) {
+		n, err := c.Read(buf)
+		return buf[:n], err
 	}
 }
 

@@ -90,7 +90,7 @@ func (d *dialled) wantEnd() {
 func startProxy(t *testing.T) (*proxy, <-chan string) {
 	t.Helper()
 	addr, came := echo(t)
-	p, err := newProxy(addr)
+	p, err := newProxy(addr, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

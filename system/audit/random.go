@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"cmp"
 	"context"
 	"math/rand/v2"
 	"time"
@@ -13,7 +14,7 @@ const jolts = 2
 // randomMix inflicts faults that its seed draws, with pauses and durations that it draws too, until the time is over.
 func randomMix(ctx context.Context, r *run) error {
 	rnd := rand.New(rand.NewPCG(r.o.Seed, 0xa0d1))
-	ends := time.Now().Add(r.o.For)
+	ends := time.Now().Add(cmp.Or(r.o.For, time.Minute))
 	r.say("seed %d", r.o.Seed)
 	some := func(least, most time.Duration) time.Duration {
 		return least + time.Duration(rnd.Int64N(int64(most-least)))

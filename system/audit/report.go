@@ -57,6 +57,9 @@ func (r Result) details() string {
 	if r.Repeated > 0 {
 		fmt.Fprintf(&b, "\n%s: %s repeated: events that a dead memory stream had stored, and drover could not know of\n", r.Plan, grouped(int64(r.Repeated)))
 	}
+	if n := r.Nodes; n != nil {
+		fmt.Fprintf(&b, "\n%s: %s\n", r.Plan, n)
+	}
 	if r.Passed {
 		return b.String()
 	}

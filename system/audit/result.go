@@ -33,6 +33,8 @@ type Result struct {
 	Exits      []string       `json:"exits"`           // how each drover process ended: an exit code, or "killed"
 	Violations []string       `json:"violations"`      // what the simulator noted against the protocol
 
+	Nodes *Nodes `json:"nodes"` // null: the plan has one node
+
 	Faults    []Strike `json:"faults"`
 	Toothless int      `json:"toothless"` // faults that struck when nothing was under way and something should have been
 	Seconds   float64  `json:"seconds"`   // the whole plan
@@ -97,6 +99,7 @@ func (r *run) judge() {
 			r.complain("%s: %s", k, grouped(int64(n)))
 		}
 	}
+	r.judgeNodes(stored)
 	r.count(gaps)
 	out.Seconds = since(r.began)
 	out.Passed = len(out.Complaints) == 0

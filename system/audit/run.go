@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"drover/system/gatewaysim"
@@ -26,9 +27,13 @@ type run struct {
 
 	sim      *gatewaysim.Server
 	simLog   io.Closer
-	nats     *broker // nil where drover's embedded server is used
+	addrs    []string // of the NATS servers
+	brokers  []*broker
+	nats     *broker // the first of them; nil where drover's embedded server is used
 	proxy    *proxy
 	recorder *recorder
+	wiretap  *wiretap // with several nodes; else nil
+	holders  *holders // the same
 	nodes    []*node
 	node     *node // the first of them, with proxy
 
@@ -53,24 +58,17 @@ func (r *run) start(ctx context.Context) error {
 	if err := r.sim.Start("127.0.0.1:0"); err != nil {
 		return fmt.Errorf("audit: simulator: %w", err)
 	}
-	addr, err := process.FreeAddr()
-	if err != nil {
+	if err := r.startBrokers(ctx, simLog); err != nil {
 		return err
 	}
-	url := "nats://" + addr
-	if !r.plan.Embedded {
-		r.nats = &broker{program: r.o.Broker, addr: addr, dir: r.dir, env: r.basic()}
-		if r.o.NATS != "" {
-			r.nats.program, r.nats.stock = []string{r.o.NATS}, true
-		}
-		if err := r.nats.start(ctx); err != nil {
-			return err
-		}
-	}
-	if r.recorder, err = record(context.WithoutCancel(ctx), url, slog.New(slog.NewTextHandler(simLog, nil))); err != nil {
+	if r.recorder, err = record(context.WithoutCancel(ctx), r.natsURL(), slog.New(slog.NewTextHandler(simLog, nil))); err != nil {
 		return err
 	}
-	if err := r.makeNodes(addr); err != nil {
+	if r.plan.Nodes > 1 {
+		r.wiretap = newWiretap()
+		r.holders = watchHolders(context.WithoutCancel(ctx), r.recorder.broker, r.wiretap.claimed)
+	}
+	if err := r.makeNodes(); err != nil {
 		return err
 	}
 	if r.plan.Prepare != nil {
@@ -110,7 +108,7 @@ func (r *run) basic() []string {
 }
 
 // environment is the configuration of a node.
-func (r *run) environment(n *node, natsAddr string) []string {
+func (r *run) environment(n *node) []string {
 	level := "info"
 	if r.o.Verbose {
 		level = "debug"
@@ -118,11 +116,15 @@ func (r *run) environment(n *node, natsAddr string) []string {
 	env := append(r.basic(),
 		"DISCORD_TOKEN="+token, "DISCORD_INTENTS=all", "DROVER_DISCORD_API_URL="+r.sim.APIURL(),
 		"DROVER_HTTP_ADDR=127.0.0.1:0", "DROVER_CLUSTER_NODE="+cmp.Or(n.name, "audit"), "DROVER_LOG_LEVEL="+level,
-		"DROVER_NATS_EMBEDDED_LISTEN="+natsAddr, "DROVER_NATS_EMBEDDED_DATA_DIR="+filepath.Join(n.dir, "data"),
+		"DROVER_NATS_EMBEDDED_LISTEN="+r.addrs[0], "DROVER_NATS_EMBEDDED_DATA_DIR="+filepath.Join(n.dir, "data"),
 		"DROVER_SPOOL_DIR="+filepath.Join(n.dir, "spool"),
 	)
-	if n.proxy != nil {
-		env = append(env, "NATS_URL="+n.proxy.url())
+	if len(n.proxies) > 0 {
+		var urls []string
+		for _, p := range n.proxies {
+			urls = append(urls, p.url())
+		}
+		env = append(env, "NATS_URL="+strings.Join(urls, ","))
 	}
 	storage := "file"
 	if r.plan.Memory {
@@ -143,17 +145,16 @@ func (r *run) end() {
 			n.proc.Kill()
 		}
 	}
-	if r.nats != nil {
-		r.nats.proc.Kill()
+	for _, b := range r.brokers {
+		b.proc.Kill()
+	}
+	if r.holders != nil {
+		r.holders.close()
 	}
 	if r.recorder != nil {
 		r.recorder.close()
 	}
-	for _, n := range r.nodes {
-		if n.proxy != nil {
-			n.proxy.close()
-		}
-	}
+	r.eachProxy((*proxy).close)
 	if r.sim != nil {
 		r.sim.Close()
 	}

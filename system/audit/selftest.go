@@ -1,14 +1,17 @@
 package audit
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"drover/messages"
 )
@@ -18,14 +21,17 @@ type trial struct {
 	sabotage messages.Sabotage
 	plan     string
 	want     Kind
+	lasts    time.Duration // of the plan's faults; 0: the plan's own time
 }
 
 // trials has one for each of messages.Sabotages.
 var trials = []trial{
-	{messages.CheckpointReceived, "kill-drover", Lost},
-	{messages.RandomIDs, "kill-drover", Altered},
-	{messages.RetryOutOfOrder, "cut", Reordered},
-	{messages.AcksIgnored, "cut", Lost},
+	{messages.CheckpointReceived, "kill-drover", Lost, 0},
+	{messages.RandomIDs, "kill-drover", Altered, 0},
+	{messages.RetryOutOfOrder, "cut", Reordered, 0},
+	{messages.AcksIgnored, "cut", Lost, 0},
+	{messages.FenceIgnored, "cluster-cut", Unleased, 2 * leaseTTL},
+	{messages.PaceIgnored, "cluster-start", Hasty, 0},
 }
 
 // Catch is what a self-test found out about one build.
@@ -35,13 +41,18 @@ type Catch struct {
 	Caught   bool   `json:"caught"`   // or, of the honest build: it passed
 	Result   Result `json:"result"`
 
-	plan string
+	trial trial
 }
 
 // SelfTest shows that the audit has teeth: it builds drover from source with the tag sabotage, runs each way to break a
-// promise through a plan that must notice, and the honest o.Drover through the same plans, which must pass. A plan that
-// could not begin is an error.
-func SelfTest(ctx context.Context, source string, o Options) ([]Catch, error) {
+// promise through a plan that must notice, and the honest o.Drover through the same plans, which must pass. only names the ways to
+// try; none: all. A plan that could not begin is an error.
+func SelfTest(ctx context.Context, source string, only []string, o Options) ([]Catch, error) {
+	for _, name := range only {
+		if !slices.Contains(messages.Sabotages, messages.Sabotage(name)) {
+			return nil, fmt.Errorf("audit: there is no sabotage %q: there are %v", name, messages.Sabotages)
+		}
+	}
 	program, err := buildSabotaged(ctx, source, o)
 	if err != nil {
 		return nil, err
@@ -49,11 +60,14 @@ func SelfTest(ctx context.Context, source string, o Options) ([]Catch, error) {
 	var catches []*Catch
 	honest := map[string]bool{}
 	for _, t := range trials {
+		if len(only) > 0 && !slices.Contains(only, string(t.sabotage)) {
+			continue
+		}
 		if !honest[t.plan] {
 			honest[t.plan] = true
-			catches = append(catches, &Catch{Sabotage: "none", plan: t.plan})
+			catches = append(catches, &Catch{Sabotage: "none", trial: t})
 		}
-		catches = append(catches, &Catch{Sabotage: string(t.sabotage), Want: t.want, plan: t.plan})
+		catches = append(catches, &Catch{Sabotage: string(t.sabotage), Want: t.want, trial: t})
 	}
 	if err := o.tryAll(ctx, program, catches); err != nil {
 		return nil, err
@@ -80,13 +94,14 @@ func (o Options) tryAll(ctx context.Context, program string, catches []*Catch) e
 			turns <- struct{}{}
 			defer func() { <-turns }()
 			o := o
-			folder := "honest-" + c.plan
+			folder := "honest-" + c.trial.plan
 			if c.Want != "" {
 				folder, o.Drover = c.Sabotage, program
 				o.Env = append(append([]string(nil), o.Env...), "DROVER_SABOTAGE="+c.Sabotage)
 			}
+			o.Lasts = cmp.Or(o.Lasts, c.trial.lasts)
 			var err error
-			if c.Result, err = o.try(ctx, c.plan, folder); err != nil {
+			if c.Result, err = o.try(ctx, c.trial.plan, folder); err != nil {
 				fail(fmt.Errorf("audit: self-test of %s: %w", c.Sabotage, err))
 			}
 		})
@@ -110,7 +125,10 @@ func (o Options) try(ctx context.Context, plan, folder string) (Result, error) {
 
 // found is how many findings of a kind there are.
 func (r Result) found(k Kind) int {
-	return map[Kind]int{Lost: r.Lost, Twice: r.Twice, Reordered: r.Reordered, Altered: r.Altered, Unknown: r.Unknown}[k]
+	n := cmp.Or(r.Nodes, &Nodes{})
+	return map[Kind]int{
+		Lost: r.Lost, Twice: r.Twice, Reordered: r.Reordered, Altered: r.Altered, Unknown: r.Unknown, Unleased: n.Unleased, Hasty: n.Hasty,
+	}[k]
 }
 
 // buildSabotaged compiles cmd/drover of the source tree into o.Dir.

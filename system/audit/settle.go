@@ -56,10 +56,10 @@ func (r *run) heal(ctx context.Context) error {
 		p.slow(0)
 		p.hold(0)
 	})
-	if r.nats != nil {
-		if r.nats.proc.Running() {
-			r.nats.proc.Signal(process.Thaw)
-		} else if err := r.nats.start(ctx); err != nil {
+	for _, b := range r.brokers {
+		if b.proc.Running() {
+			b.proc.Signal(process.Thaw)
+		} else if err := b.start(ctx); err != nil {
 			return err
 		}
 	}

@@ -131,7 +131,7 @@ func (n *Node) settle(ctx context.Context) error {
 	first := map[string]uint64{} // revisions of members when they were first seen
 	for {
 		pause := n.o.TTL / 8
-		err := n.ask(ctx, func(ctx context.Context) error {
+		err := n.ask(ctx, restOfStore, func(ctx context.Context) error {
 			entries, err := n.o.Members.List(ctx)
 			if err != nil {
 				return err

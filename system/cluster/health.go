@@ -12,14 +12,34 @@ type health struct {
 	ttl time.Duration
 
 	mu       sync.Mutex
-	answered time.Time // the last time
-	failing  time.Time // when the first of the requests began that nobody answered since then; zero: it answers
+	parts    [parts]partHealth
 	reserved time.Time // until when this node takes only what it held
 	calls    map[*call]struct{}
 }
 
+// part is a part of the store that can be away while the others answer. In a cluster of NATS servers each bucket elects a leader of its
+// own, without which nothing is written; what is read any copy answers, also one that is alone. So an answer of one part
+// says nothing about the others, and a read nothing about writes.
+type part uint8
+
+const (
+	leaseWrites part = iota
+	memberWrites
+	restOfStore // lists, and what all agree on
+	parts
+)
+
+// partHealth is the health of a part.
+type partHealth struct {
+	answered time.Time // the last time
+	failing  time.Time // when the first of the requests began that nobody answered since then; zero: it answers
+}
+
 // call is a request that is under way.
-type call struct{ giveUp context.CancelFunc }
+type call struct {
+	part   part
+	giveUp context.CancelFunc
+}
 
 func (h *health) begin(c *call) {
 	h.mu.Lock()
@@ -33,45 +53,60 @@ func (h *health) end(c *call) {
 	delete(h.calls, c)
 }
 
-// failed takes in that a request which began then has no certain outcome.
-func (h *health) failed(began time.Time) (first bool) {
+// failed takes in that a request which began then has no certain outcome. It reports whether everything had answered before.
+func (h *health) failed(p part, began time.Time) (first bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if !h.failing.IsZero() || h.answered.After(began) { // others were answered meanwhile
+	s := &h.parts[p]
+	if !s.failing.IsZero() || s.answered.After(began) { // others were answered meanwhile
 		return false
 	}
-	h.failing = began
-	return true
+	first = h.answers()
+	s.failing = began
+	return first
 }
 
-// worked takes in a sign of life. It returns for how long there was none, if it was away.
+// worked takes in a sign of life of a part. It returns for how long there was none, if it was away, and whether everything answers now.
 //
 // After that long a time everybody's leases and members may have run out, and whoever is back first would take all of
 // them. So for one TTL a node takes only the pools that it held, and misses nobody.
-func (h *health) worked(now time.Time) (away time.Duration) {
+func (h *health) worked(p part, now time.Time) (away time.Duration, all bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if now.After(h.answered) {
-		h.answered = now
+	s := &h.parts[p]
+	if now.After(s.answered) {
+		s.answered = now
 	}
-	if h.failing.IsZero() {
-		return 0
+	if s.failing.IsZero() {
+		return 0, h.answers()
 	}
-	away = now.Sub(h.failing)
-	h.failing = time.Time{}
+	away = now.Sub(s.failing)
+	s.failing = time.Time{}
 	for c := range h.calls {
-		c.giveUp() // it may have been sent to nobody, and would wait in vain; asked again it is answered at once
+		if c.part == p {
+			c.giveUp() // it may have been sent to nobody, and would wait in vain; asked again it is answered at once
+		}
 	}
 	if away >= h.ttl/4 { // with what lies between two renewals, and between the first node that is back and the last
 		h.reserved = now.Add(h.ttl)
 	}
-	return away
+	return away, h.answers()
+}
+
+// answers reports that no part is away. The caller holds mu.
+func (h *health) answers() bool {
+	for _, s := range h.parts {
+		if !s.failing.IsZero() {
+			return false
+		}
+	}
+	return true
 }
 
 func (h *health) away() bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return !h.failing.IsZero()
+	return !h.answers()
 }
 
 // reservedFor is for how long this node still takes only what it held; 0 or less: it is not restricted.
@@ -84,36 +119,40 @@ func (h *health) reservedFor(now time.Time) time.Duration {
 	return h.reserved.Sub(now)
 }
 
-// ask makes a request with a bound, and learns from it whether the store answers.
-func (n *Node) ask(ctx context.Context, request func(context.Context) error) error {
+// ask makes a request with a bound, and learns from it whether that part of the store answers.
+func (n *Node) ask(ctx context.Context, p part, request func(context.Context) error) error {
 	bounded, cancel := context.WithTimeout(ctx, n.patience)
 	defer cancel()
-	c := &call{cancel}
+	c := &call{p, cancel}
 	began := time.Now()
 	n.health.begin(c)
 	err := request(bounded)
 	n.health.end(c)
 	switch {
 	case certain(err):
-		n.answered()
-	case ctx.Err() == nil && n.health.failed(began):
+		n.answered(p)
+	case ctx.Err() == nil && n.health.failed(p, began):
 		n.log.Warn("cluster's store does not answer", "err", err)
 	}
 	return err
 }
 
-// answered takes in a sign of life of the store.
-func (n *Node) answered() {
-	if away := n.health.worked(time.Now()); away > 0 {
-		n.log.Info("cluster's store answers again", "away", away.Round(time.Millisecond))
-		n.mu.Lock()
-		for _, h := range n.holds {
-			signal(h.poke)
-		}
-		n.mu.Unlock()
-		signal(n.relist)
-		signal(n.refresh)
+// answered takes in a sign of life of a part of the store.
+func (n *Node) answered(p part) {
+	away, all := n.health.worked(p, time.Now())
+	if away == 0 {
+		return
 	}
+	if all {
+		n.log.Info("cluster's store answers again", "away", away.Round(time.Millisecond))
+	}
+	n.mu.Lock()
+	for _, h := range n.holds {
+		signal(h.poke)
+	}
+	n.mu.Unlock()
+	signal(n.relist)
+	signal(n.refresh)
 }
 
 // certain reports that the store answered.
@@ -138,5 +177,5 @@ func (n *Node) askLease(ctx context.Context, request func(context.Context) error
 		return context.Cause(ctx)
 	}
 	defer func() { <-n.slots }()
-	return n.ask(ctx, request)
+	return n.ask(ctx, leaseWrites, request)
 }

@@ -19,7 +19,7 @@ func (n *Node) keepMember(ctx context.Context) {
 			return
 		}
 		wait := n.o.TTL / 4
-		if err := n.ask(ctx, func(ctx context.Context) (err error) {
+		if err := n.ask(ctx, memberWrites, func(ctx context.Context) (err error) {
 			revision, err = n.writeMember(ctx, revision)
 			return err
 		}); err != nil {

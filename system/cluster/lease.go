@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"sync/atomic"
 	"time"
+
+	"drover/messages"
 )
 
 // Lease is the right to run one pool. Its epoch is the fence of one ownership.
@@ -70,6 +72,9 @@ func NewLease(o LeaseOptions) *Lease {
 // Both clocks must agree. The monotonic clock runs on while the process is stopped, and knows nothing of steps of the wall
 // clock; but it stands still while the machine is suspended, and the wall clock does not.
 func (l *Lease) Valid() bool {
+	if messages.Sabotaged(messages.FenceIgnored) {
+		return l.Epoch() != 0
+	}
 	now := time.Now()
 	return int64(now.Sub(l.base)) < l.until.Load() && now.UnixNano() < l.wall.Load()
 }

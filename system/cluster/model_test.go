@@ -75,6 +75,10 @@ type modelBucket struct {
 	// changed hears of every change at the very instant, under the server's lock. was or is may be nil.
 	changed func(key string, was, is *modelEntry)
 
+	// elected is closed once the bucket has a leader again, in a cluster of NATS servers; nil while it has one. Until then any copy
+	// answers what is read, nobody takes what is written, and nothing expires.
+	elected chan struct{}
+
 	// Faults that no real bucket has, for the teeth of the simulation.
 	forgiving bool          // Create overwrites
 	hasty     time.Duration // keys expire by this too early
@@ -91,6 +95,29 @@ func newModelBucket(s *modelServer, name string, ttl time.Duration) *modelBucket
 	b := &modelBucket{srv: s, name: name, ttl: ttl, entries: map[string]*modelEntry{}, dice: newDice(s.seed, "bucket", name)}
 	s.buckets = append(s.buckets, b)
 	return b
+}
+
+// orphan takes the bucket's leader away, until elect.
+func (b *modelBucket) orphan() {
+	b.srv.mu.Lock()
+	defer b.srv.mu.Unlock()
+	if b.elected == nil {
+		b.elected = make(chan struct{})
+	}
+}
+
+func (b *modelBucket) elect() {
+	b.srv.mu.Lock()
+	defer b.srv.mu.Unlock()
+	if b.elected != nil {
+		close(b.elected)
+		b.elected = nil
+	}
+}
+
+// mute reports that nobody takes a request. It is under the server's lock.
+func (b *modelBucket) mute(op string) bool {
+	return b.srv.back != nil || b.elected != nil && op != "list" && op != "get"
 }
 
 // answer is what the server says to one request.
@@ -156,6 +183,13 @@ func (b *modelBucket) put(key string, value []byte, was *modelEntry) uint64 {
 		e.expires = time.AfterFunc(b.ttl-b.hasty+b.dice.upTo(expiryLate), func() {
 			b.srv.mu.Lock()
 			defer b.srv.mu.Unlock()
+			for b.elected != nil {
+				elected, late := b.elected, b.dice.upTo(expiryLate)
+				b.srv.mu.Unlock()
+				<-elected
+				time.Sleep(late)
+				b.srv.mu.Lock()
+			}
 			if b.entries[key] == e {
 				b.remove(e, false)
 			}

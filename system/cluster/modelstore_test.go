@@ -157,7 +157,7 @@ func (j *journey) arrive() (answer, bool) {
 	c, srv := j.store.client, j.store.bucket.srv
 	srv.mu.Lock()
 	defer srv.mu.Unlock()
-	if srv.back != nil {
+	if j.store.bucket.mute(j.op) {
 		return answer{}, false
 	}
 	a := j.apply()

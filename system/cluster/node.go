@@ -199,9 +199,9 @@ func (n *Node) Run(ctx context.Context) error {
 	// What runs below outlives ctx by the time that it takes to leave the pools: their leases have to be renewed until then.
 	life, end := context.WithCancel(context.WithoutCancel(ctx))
 	var own sync.WaitGroup // end ends them, and Run waits
-	own.Go(func() { n.watch(life, n.o.Leases, n.hearLease) })
-	own.Go(func() { n.watch(life, n.o.Members, n.hearMember) })
-	own.Go(func() { n.watch(life, n.o.Fleet, n.hearFleet) })
+	own.Go(func() { n.watch(life, n.o.Leases, leaseWrites, n.hearLease) })
+	own.Go(func() { n.watch(life, n.o.Members, memberWrites, n.hearMember) })
+	own.Go(func() { n.watch(life, n.o.Fleet, restOfStore, n.hearFleet) })
 	own.Go(func() { n.observe(life) })
 	own.Go(func() { n.keepMember(life) })
 

@@ -30,7 +30,7 @@ func (n *Node) observe(ctx context.Context) {
 func (n *Node) look(ctx context.Context) error {
 	began := time.Now()
 	var leases, members []Entry
-	err := n.ask(ctx, func(ctx context.Context) (err error) {
+	err := n.ask(ctx, restOfStore, func(ctx context.Context) (err error) {
 		if leases, err = n.o.Leases.List(ctx); err == nil {
 			members, err = n.o.Members.List(ctx)
 		}
@@ -61,7 +61,7 @@ func (n *Node) look(ctx context.Context) error {
 
 // lookAtFleet compares settings and reads preferences.
 func (n *Node) lookAtFleet(ctx context.Context) error {
-	err := n.ask(ctx, func(ctx context.Context) error {
+	err := n.ask(ctx, restOfStore, func(ctx context.Context) error {
 		if _, err := n.agree(ctx, n.whoMinds); err != nil {
 			return err
 		}
@@ -125,11 +125,12 @@ func (n *Node) nameIsOurs() {
 	}
 }
 
-// watch has heard told of every change of a store, until ctx ends. After each interruption everything is listed.
-func (n *Node) watch(ctx context.Context, s Store, heard func(Entry)) {
+// watch has heard told of every change of a store, until ctx ends. After each interruption everything is listed. A change is a sign of
+// life of p.
+func (n *Node) watch(ctx context.Context, s Store, p part, heard func(Entry)) {
 	for ctx.Err() == nil {
 		_ = s.Watch(ctx, func(e Entry) { // it is a hint: why it ended does not matter
-			n.answered()
+			n.answered(p)
 			heard(e)
 		})
 		select {

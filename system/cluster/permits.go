@@ -128,6 +128,9 @@ func (p *Permits) Announce(shardIDs ...int) {
 // next day below the reserve, and while half of the total went to such ones within 24 hours, since loops of them are what
 // costs bots their token.
 func (p *Permits) Acquire(ctx context.Context, shardID int, again bool) (*Permit, error) {
+	if messages.Sabotaged(messages.PaceIgnored) {
+		return &Permit{permits: p, key: &key{}, shardID: shardID}, nil
+	}
 	w := &waiter{shardID: shardID, again: again, granted: make(chan *Permit, 1)}
 	p.mu.Lock()
 	delete(p.announced, shardID)

@@ -56,7 +56,7 @@ func (n *Node) Move(ctx context.Context, pool int, node string) error {
 		}
 	}
 	for {
-		err := n.ask(ctx, func(ctx context.Context) error { return n.writePrefer(ctx, pool, node) })
+		err := n.ask(ctx, restOfStore, func(ctx context.Context) error { return n.writePrefer(ctx, pool, node) })
 		if errors.Is(err, ErrChanged) || errors.Is(err, ErrExists) {
 			continue // somebody else moved a pool this instant
 		}

@@ -67,6 +67,13 @@ var loneFaults = []loneFault{
 		time.Sleep(2 * c.ttl)
 		c.movedAtMost("store away", before, 0)
 	},
+	func(c *simScript, _ *simNode, _ []*simNode, before []poolState) {
+		c.election(4 * c.ttl)
+		c.ends.Wait()
+		c.settle()
+		time.Sleep(2 * c.ttl)
+		c.movedAtMost("elections", before, 0)
+	},
 	func(c *simScript, n *simNode, nodes []*simNode, _ []poolState) {
 		pool := c.dice.intn(c.pools)
 		c.move(pool, n)

@@ -127,7 +127,7 @@ func (s *simulation) gap(n *simNode, pool int, lasted time.Duration) {
 
 // checkDark looks for pools that nobody publishes for, although nothing has gone wrong for longer than it takes.
 func (s *simulation) checkDark(now time.Time) {
-	if s.server.back != nil || !slices.ContainsFunc(s.eligible(), func(n *simNode) bool { return n.pinned == nil }) {
+	if s.server.back != nil || s.leaderless() || !slices.ContainsFunc(s.eligible(), func(n *simNode) bool { return n.pinned == nil }) {
 		s.calm = now
 	}
 	for pool := range s.state {
@@ -144,6 +144,11 @@ func (s *simulation) checkDark(now time.Time) {
 	}
 }
 
+// leaderless reports that a bucket takes no write. It is under the server's lock.
+func (s *simulation) leaderless() bool {
+	return s.leases.elected != nil || s.members.elected != nil || s.fleet.elected != nil
+}
+
 // checkGhost looks for leases that keep a pool from being served and are nobody's, or of a node that knows nothing of it.
 func (s *simulation) checkGhost(pool int, now time.Time) {
 	st := &s.state[pool]
@@ -155,6 +160,9 @@ func (s *simulation) checkGhost(pool int, now time.Time) {
 		}
 	}
 	if n := st.holder; n != nil && !n.ended && n.pools[pool].lease != nil && (n.pools[pool].lease.Valid() || n.pools[pool].leaving) {
+		st.ghostSince = now
+	}
+	if s.leaderless() { // nothing expires without a leader of its own, and nobody can mark what it took
 		st.ghostSince = now
 	}
 	if lasts := now.Sub(st.ghostSince); e != nil && lasts > s.ghost {

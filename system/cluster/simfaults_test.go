@@ -150,6 +150,20 @@ func (c *simScript) outage(lasts time.Duration) {
 	})
 }
 
+// election kills the leader of some buckets in a cluster of NATS servers: each has another one after a time of its own.
+func (c *simScript) election(most time.Duration) {
+	for _, b := range []*modelBucket{c.leases, c.members, c.fleet} {
+		if c.dice.chance(0.7) {
+			c.fault(b.name+" has no leader", nil, -1)
+			b.orphan()
+			c.after(c.dice.upTo(most), func() {
+				c.fault(b.name+" has a leader", nil, -1)
+				b.elect()
+			})
+		}
+	}
+}
+
 func (c *simScript) drain(n *simNode) {
 	c.fault("drain", n, -1)
 	c.mu.Lock()

@@ -145,19 +145,40 @@ func TestHealth_a_time_without_an_answer_reserves_pools_to_their_holders(t *test
 	base := time.Now()
 	at := func(ms int) time.Time { return base.Add(time.Duration(ms) * time.Millisecond) }
 	h := &health{ttl: 4 * time.Second}
-	h.worked(at(0))
-	if h.failed(at(-10)) || h.away() {
+	h.worked(leaseWrites, at(0))
+	if h.failed(leaseWrites, at(-10)) || h.away() {
 		t.Error("one lost request while others were answered: got away")
 	}
-	if !h.failed(at(100)) || h.failed(at(200)) || !h.away() {
+	if !h.failed(leaseWrites, at(100)) || h.failed(leaseWrites, at(200)) || !h.away() {
 		t.Error("got not away, or told twice")
 	}
-	if away := h.worked(at(900)); away != 800*time.Millisecond || h.away() || h.reservedFor(at(900)) > 0 {
+	if away, all := h.worked(leaseWrites, at(900)); away != 800*time.Millisecond || !all || h.away() || h.reservedFor(at(900)) > 0 {
 		t.Errorf("a short failure: got %v, reserved %v", away, h.reservedFor(at(900)))
 	}
-	h.failed(at(1000))
-	if h.worked(at(2000)); h.reservedFor(at(2000)) != 4*time.Second || h.reservedFor(at(6000)) > 0 {
+	h.failed(leaseWrites, at(1000))
+	if h.worked(leaseWrites, at(2000)); h.reservedFor(at(2000)) != 4*time.Second || h.reservedFor(at(6000)) > 0 {
 		t.Errorf("a long one: got reserved %v, want a TTL", h.reservedFor(at(2000)))
+	}
+}
+
+// In a cluster of NATS servers each bucket elects a leader of its own, and any copy answers what is read.
+func TestHealth_an_answer_of_one_part_says_nothing_about_another(t *testing.T) {
+	base := time.Now()
+	at := func(ms int) time.Time { return base.Add(time.Duration(ms) * time.Millisecond) }
+	h := &health{ttl: 4 * time.Second}
+	if !h.failed(memberWrites, at(0)) || h.failed(leaseWrites, at(100)) {
+		t.Error("got told twice, or never")
+	}
+	for ms := 200; ms < 5000; ms += 200 {
+		if away, all := h.worked(restOfStore, at(ms)); away != 0 || all || !h.away() {
+			t.Fatalf("reads are answered: got %v, all %t, away %t", away, all, h.away())
+		}
+	}
+	if away, all := h.worked(leaseWrites, at(5000)); away != 4900*time.Millisecond || all || !h.away() {
+		t.Errorf("leases are written again: got %v, all %t, away %t", away, all, h.away())
+	}
+	if away, all := h.worked(memberWrites, at(6000)); away != 6*time.Second || !all || h.away() || h.reservedFor(at(6000)) != 4*time.Second {
+		t.Errorf("members too: got %v, all %t, away %t, reserved for %v", away, all, h.away(), h.reservedFor(at(6000)))
 	}
 }
 

@@ -21,7 +21,10 @@ type EmbeddedOptions struct {
 	DataDir    string // JetStream's files; made if it is missing, used by one process at a time
 	MaxPayload int    // bytes of one message; default and at most 8 MiB, what NATS recommends
 	Name       string // server name; default: one that NATS makes up
-	Log        *slog.Logger
+	// Cluster makes the server a member of one; nil: it is alone. StartEmbedded then returns when the server takes connections,
+	// which may be before its JetStream has found enough of the others.
+	Cluster *EmbeddedCluster
+	Log     *slog.Logger
 }
 
 // maxPayload is the largest message that NATS supports well; a large guild's GUILD_CREATE has a few MB.
@@ -115,7 +118,7 @@ func (e *Embedded) start(o EmbeddedOptions, host string, port int) error {
 	}
 	_ = probe.Close()
 	log := newServerLog(o.Log)
-	e.srv, err = server.NewServer(&server.Options{
+	options := &server.Options{
 		ServerName: o.Name,
 		Host:       host,
 		Port:       port,
@@ -125,7 +128,13 @@ func (e *Embedded) start(o EmbeddedOptions, host string, port int) error {
 		NoSigs:     true,
 
 		DisableJetStreamBanner: true,
-	})
+	}
+	if o.Cluster != nil {
+		if err := o.Cluster.apply(options); err != nil {
+			return err
+		}
+	}
+	e.srv, err = server.NewServer(options)
 	if err != nil {
 		return fmt.Errorf("stream: embedded server: %w", err)
 	}

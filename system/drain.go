@@ -58,19 +58,27 @@ func (s *System) drain(running context.Context) error {
 	}
 	gone := 0
 	if p != nil {
+		p.node.Hurry() // there is no time left, or nobody to wait for
 		gone = p.givenUp()
 	}
 	s.log.Info("drained", "took", time.Since(began).Round(time.Millisecond), "unacked", left)
-	switch {
-	case !wished:
+	if !wished {
 		return cause
+	}
+	return verdict(left, gone, timeout, spill, err)
+}
+
+// verdict says what the node could not bring to its end; nil: nothing. left events are not acknowledged, and spill is why they are not
+// in the spool; gone ones were given up with their pools.
+func verdict(left, gone int, timeout time.Duration, spill, drain error) error {
+	switch {
 	case left > 0:
 		return unacknowledged(left, timeout, spill)
 	case gone > 0:
 		return &Error{Code: exitFailure, Text: fmt.Sprintf("stopped with %d events unacknowledged, given up with their pools: "+
 			"Discord replays its own to the next node; see why NATS does not acknowledge, or raise shutdown.timeout", gone)}
-	case err != nil:
-		return &Error{Code: exitFailure, Text: "drain", Err: err}
+	case drain != nil:
+		return &Error{Code: exitFailure, Text: "drain", Err: drain}
 	}
 	return nil
 }

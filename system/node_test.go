@@ -32,7 +32,8 @@ type node struct {
 	stop context.CancelFunc
 	done chan error
 
-	listening chan string // holds the HTTP address once the node listens
+	listening chan string  // holds the HTTP address once the node listens
+	log       *slog.Logger // nil: testLog
 }
 
 // nodeConfig is the configuration of a node for a simulator: every port is a free one.
@@ -99,9 +100,12 @@ func (n *node) stopped() {
 func (n *node) run(cfg config.Config) {
 	n.t.Helper()
 	n.cfg = cfg
+	if n.log == nil {
+		n.log = testLog(n.t)
+	}
 	var err error
 	n.System, err = system.New(cfg, system.Options{
-		Version: "test", Log: testLog(n.t), Ready: func(addr string) { n.listening <- addr },
+		Version: "test", Log: n.log, Ready: func(addr string) { n.listening <- addr },
 	})
 	if err != nil {
 		n.t.Fatal(err)

@@ -35,7 +35,7 @@ type placement struct {
 	mu      sync.Mutex
 	leases  map[int]*cluster.Lease // by pool: the newest of each
 	ending  bool                   // nothing new is served
-	unacked int                    // events that were given up with their pools
+	unacked int                    // events that were given up with their pools since then
 }
 
 // heir is a pool that begins to be served here, and what others have left of it.
@@ -62,8 +62,8 @@ func newPlacement(ctx context.Context, s *System, total int) *placement {
 		},
 		Leases: s.stores.leases, Members: s.stores.members, Fleet: s.stores.fleet, Host: p, Log: s.log,
 	}
-	if s.embedded != nil { // its folder is locked: there is no other process
-		o.Alone, o.Gather = true, 0
+	if s.embedded != nil { // nobody could come before
+		o.Gather = 0
 	}
 	p.node = cluster.NewNode(o)
 	return p
@@ -163,10 +163,22 @@ func (p *placement) Leave(ctx context.Context, pool int) error {
 		return fmt.Errorf("actors do not answer: %w", err)
 	}
 	revoked := answer.(messages.Revoked)
-	p.mu.Lock()
-	p.unacked += revoked.Unacked
-	p.mu.Unlock()
+	p.gaveUp(pool, revoked.Unacked)
 	return revoked.Err
+}
+
+// gaveUp takes in how many events a pool was left with. Those of an end that was asked for are told with it; a hand-over that is long
+// ago says nothing of it.
+func (p *placement) gaveUp(pool, events int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch {
+	case events == 0:
+	case p.ending:
+		p.unacked += events
+	default:
+		p.s.log.Warn("pool was handed over with events unacknowledged: discord replays its own to the next node", "pool_id", pool, "events", events)
+	}
 }
 
 // Drop implements cluster.Host.

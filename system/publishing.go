@@ -2,13 +2,7 @@ package system
 
 import (
 	"context"
-	"crypto/rand"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
-	"os"
-	"path/filepath"
-	"slices"
 	"time"
 
 	"drover/actors"
@@ -60,7 +54,7 @@ func (s *System) openStream(ctx context.Context) error {
 		if err != nil {
 			return embedding(err)
 		}
-		s.embedded, options.Server = embedded, embedded
+		s.embedded, options.Server, s.home = embedded, embedded, home(n.Embedded.DataDir)
 		s.log.Info("embedded nats server listening", "url", embedded.ClientURL())
 	}
 	broker, err := stream.Connect(ctx, options)
@@ -100,27 +94,10 @@ func (s *System) openSpool() (*stream.Spool, error) {
 	if err != nil {
 		return nil, spooling(err)
 	}
-	s.home = home(s.cfg.SpoolDir())
+	if s.home == "" {
+		s.home = home(s.cfg.SpoolDir())
+	}
 	return spool, nil
-}
-
-// home names a folder that is locked by this process, on a machine that was not started anew since: of another process that had
-// it everybody knows that it has ended. Empty where that cannot be named, and then its leases run out.
-func home(dir string) string {
-	boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id") // Linux; a lock ends with the machine
-	if err != nil {
-		return ""
-	}
-	path := filepath.Join(dir, "home")
-	id, err := os.ReadFile(path)
-	if err != nil || len(id) == 0 || len(id) > 64 {
-		id = []byte(rand.Text())
-		if err := os.WriteFile(path, id, 0o600); err != nil {
-			return ""
-		}
-	}
-	sum := sha256.Sum256(slices.Concat(id, boot))
-	return hex.EncodeToString(sum[:16])
 }
 
 // EmbeddedURL is where workers reach the embedded NATS server, also where its port was to be any free one; empty on

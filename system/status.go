@@ -88,6 +88,9 @@ func (s *System) judge(status *messages.NodeStatus) {
 		missing = append(missing, shardsReason(status, need))
 	}
 	status.IsReady = len(missing) == 0
+	if held := heldBack(status.Budget); status.IsReady && held != "" { // else it is said with the shards that are missing
+		missing = append(missing, held)
+	}
 	status.Reasons = append(missing, status.Reasons...)
 }
 
@@ -132,8 +135,8 @@ func shardsReason(status *messages.NodeStatus, need int) string {
 		text += ": " + strings.Join(others, ", ")
 	}
 	switch b := status.Budget; {
-	case b.Held > 0 && b.Reason != "":
-		text += fmt.Sprintf("; %d wait to identify: %s", b.Held, b.Reason)
+	case heldBack(b) != "":
+		text += "; " + heldBack(b)
 	case b.Waiting > 0 && b.Total == 0:
 		text += fmt.Sprintf("; %d wait to identify, until Discord answers GET /gateway/bot", b.Waiting)
 	case b.Waiting > 0:
@@ -141,6 +144,17 @@ func shardsReason(status *messages.NodeStatus, need int) string {
 			status.Budget.Waiting, status.Budget.ETA.Round(time.Second), status.Budget.MaxConcurrency)
 	}
 	return text
+}
+
+// heldBack says what the budget of IDENTIFYs holds back, and why; empty: nothing.
+func heldBack(b messages.Budget) string {
+	switch {
+	case b.Held == 0 || b.Reason == "":
+		return ""
+	case b.Held == 1:
+		return "1 waits to identify: " + b.Reason
+	}
+	return fmt.Sprintf("%d wait to identify: %s", b.Held, b.Reason)
 }
 
 // askActors asks the root actor, which has health answer: an answer shows that both are alive.

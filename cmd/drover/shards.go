@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -87,7 +88,7 @@ func (s *shards) move() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "move POOL NODE", Short: "Have a node serve a pool", Args: cobra.RangeArgs(1, 2),
 		Long: `Move writes down that a node should serve a pool. All nodes plan with it from then on, as far as the node's share has
-room: pools stay evenly shared out, so another one may move the other way.`,
+room: pools stay evenly shared out, so another one may move the other way, which is said.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			pool, err := strconv.Atoi(args[0])
 			if err != nil || pool < 0 {
@@ -105,18 +106,33 @@ room: pools stay evenly shared out, so another one may move the other way.`,
 					return misuse("POOL is %d: there are the pools 0 to %d", pool, len(v.Pools)-1)
 				}
 				if s.dryRun {
-					if now := v.Pools[pool].Node; anywhere || now == node {
-						return s.say("pool %d stays at %s", pool, now)
+					steps, err := o.WouldMove(ctx, pool, node)
+					if err != nil {
+						return err
 					}
-					return s.cost(ctx, o, v, []int{pool}, "to "+node)
+					if len(steps) == 0 {
+						return s.say("pool %d stays at %s", pool, v.Pools[pool].Node)
+					}
+					return s.cost(ctx, o, v, steps, ways(steps))
 				}
-				if err := o.Move(ctx, pool, node); err != nil {
+				steps, err := o.Move(ctx, pool, node)
+				switch {
+				case err != nil:
 					return err
-				}
-				if anywhere {
+				case anywhere:
 					return s.say("pool %d has no wish any more", pool)
 				}
-				return s.say("pool %d should be at %s; drover shards list shows when it is", pool, node)
+				if err := s.say("pool %d should be at %s; drover shards list shows when it is", pool, node); err != nil {
+					return err
+				}
+				for _, step := range steps {
+					if step.Pool != pool {
+						if err := s.say("pool %d goes %s for that: no node gets more than its share", step.Pool, way(step)); err != nil {
+							return err
+						}
+					}
+				}
+				return nil
 			})
 		},
 	}
@@ -128,35 +144,26 @@ room: pools stay evenly shared out, so another one may move the other way.`,
 func (s *shards) drain() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "drain NODE", Short: "Hand all pools of a node over to the others", Args: cobra.ExactArgs(1),
-		Long: "Drain has a node hand all its pools over, and take none until it is started again. Its process lives on. SIGTERM does the same and ends it.",
+		Long: `Drain has a node hand all its pools over, and take none until it is started again. Its process lives on. SIGTERM does the
+same and ends it. A node whose pools nobody else could serve is not drained.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return s.with(cmd, func(ctx context.Context, o *cluster.Operator, v cluster.View) error {
-				var pools []int
-				for _, p := range v.Pools {
-					if p.Node == args[0] {
-						pools = append(pools, p.Pool)
+				node := args[0]
+				if !slices.ContainsFunc(v.Members, func(m cluster.MemberView) bool { return m.Name == node }) {
+					return misuse("NODE is %q: there are %s", node, names(v))
+				}
+				if s.dryRun {
+					steps, err := o.WouldDrain(ctx, node)
+					if err != nil {
+						return err
 					}
+					return s.cost(ctx, o, v, steps, "to the other nodes")
 				}
-				others := 0
-				known := false
-				for _, m := range v.Members {
-					known = known || m.Name == args[0]
-					if m.Name != args[0] && m.Ready && !m.Draining && m.Pinned == nil {
-						others++
-					}
-				}
-				switch {
-				case !known:
-					return misuse("NODE is %q: there are %s", args[0], names(v))
-				case s.dryRun && others == 0:
-					return s.say("nobody else is there to serve the %d pools of %s: they would be down", len(pools), args[0])
-				case s.dryRun:
-					return s.cost(ctx, o, v, pools, "to the other nodes")
-				}
-				if err := o.Drain(ctx, args[0]); err != nil {
+				steps, err := o.Drain(ctx, node)
+				if err != nil {
 					return err
 				}
-				return s.say("%s hands %d pools over; drover shards list shows when it has none", args[0], len(pools))
+				return s.say("%s hands %d pools over; drover shards list shows when it has none", node, len(steps))
 			})
 		},
 	}
@@ -241,15 +248,31 @@ func (s *shards) say(format string, args ...any) error {
 	return err
 }
 
+// way is from where to where a pool goes, and ways where each of some does.
+func way(s cluster.Step) string {
+	if s.From == "" {
+		return "to " + s.To
+	}
+	return "from " + s.From + " to " + s.To
+}
+
+func ways(steps []cluster.Step) string {
+	var all []string
+	for _, s := range steps {
+		all = append(all, fmt.Sprintf("(%d %s)", s.Pool, way(s)))
+	}
+	return strings.Join(all, " ")
+}
+
 // cost says what it takes to move pools.
-func (s *shards) cost(ctx context.Context, o *cluster.Operator, v cluster.View, pools []int, where string) error {
+func (s *shards) cost(ctx context.Context, o *cluster.Operator, v cluster.View, steps []cluster.Step, where string) error {
 	all, err := o.Shards(ctx, len(v.Members), answerTime)
 	if err != nil {
 		return err
 	}
 	moving := map[int]bool{}
-	for _, p := range pools {
-		moving[p] = true
+	for _, step := range steps {
+		moving[step.Pool] = true
 	}
 	resumes, identifies := 0, 0
 	for _, shard := range all {
@@ -262,7 +285,7 @@ func (s *shards) cost(ctx context.Context, o *cluster.Operator, v cluster.View, 
 		}
 	}
 	return s.say("%d pools with %d shards would move %s: %d RESUMEs, %d IDENTIFYs, about a second without events for each shard",
-		len(pools), resumes+identifies, where, resumes, identifies)
+		len(steps), resumes+identifies, where, resumes, identifies)
 }
 
 // show writes tables for people.

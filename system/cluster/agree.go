@@ -128,15 +128,17 @@ func noRace(err error) error {
 
 // settle asks until the settings of the cluster are ours, or a live node has others: a *ConfigError.
 func (n *Node) settle(ctx context.Context) error {
-	first := map[string]uint64{} // revisions of members when they were first seen
+	seen := table[member]{decode: decodeMember, refuse: func(string, error) {}, rows: map[string]*row[member]{}}
 	for {
 		pause := n.o.TTL / 8
 		err := n.ask(ctx, restOfStore, func(ctx context.Context) error {
+			began := time.Now()
 			entries, err := n.o.Members.List(ctx)
 			if err != nil {
 				return err
 			}
-			wait, err := n.agree(ctx, func() (member, bool, bool) { return n.minds(entries, first) })
+			seen.listed(entries, began, time.Now())
+			wait, err := n.agree(ctx, func() (member, bool, bool) { return n.minds(&seen) })
 			if err == nil && !wait {
 				pause = 0
 			}
@@ -159,19 +161,14 @@ func (n *Node) settle(ctx context.Context) error {
 	}
 }
 
-// minds looks for a member with other settings than ours. One that is written again while we look lives; one that is not may be what
-// a process left behind that ended, for a TTL.
-func (n *Node) minds(entries []Entry, first map[string]uint64) (m member, lives, there bool) {
-	for _, e := range entries {
-		other, err := decodeMember(e.Key, e.Value)
-		if err != nil || other.process == n.o.Process || other.config == n.config {
+// minds looks for a member with other settings than ours. One that is not written again may be what a process left behind that ended, for
+// a TTL.
+func (n *Node) minds(members *table[member]) (m member, lives, there bool) {
+	for _, r := range members.rows {
+		if !r.present() || r.unread || r.record.process == n.o.Process || r.record.config == n.config {
 			continue
 		}
-		revision, known := first[e.Key]
-		if !known {
-			first[e.Key] = e.Revision
-		}
-		if m, there = other, true; known && revision != e.Revision {
+		if m, there = r.record, true; r.alive() {
 			return m, true, true
 		}
 	}

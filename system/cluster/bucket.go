@@ -184,19 +184,20 @@ func (b *bucket) adapt(ctx context.Context) error {
 
 // put writes key if its last revision is still last, 0 for none, and returns the new revision. So a
 // write that hung in a dead connection, and comes through at last, cannot undo a later one. Where the revision
-// differs, because the answer to an earlier write was lost or somebody else wrote, it is looked up, once, if check allows it;
-// gone reports that there was nothing any more.
-func put(ctx context.Context, kv jetstream.KeyValue, key string, data []byte, last uint64, check func() error) (revision uint64, gone bool, err error) {
+// differs, because the answer to an earlier write was lost or somebody else wrote, it is looked up, once, and what is found is
+// replaced if check allows that; gone reports that there was nothing any more.
+func put(ctx context.Context, kv jetstream.KeyValue, key string, data []byte, last uint64, check func(found []byte) error) (revision uint64, gone bool, err error) {
 	revision, err = kv.Update(ctx, key, data, last)
 	if !errors.Is(err, jetstream.ErrKeyRevisionMismatch) {
 		return revision, false, err
 	}
-	if err := check(); err != nil {
-		return 0, false, err
-	}
 	entry, err := kv.Get(ctx, key)
 	switch {
 	case err == nil:
+		// What is judged is what is replaced: two reads may be answered by two copies of the bucket, one of them behind.
+		if err := check(entry.Value()); err != nil {
+			return 0, false, err
+		}
 		revision, err = kv.Update(ctx, key, data, entry.Revision())
 	case errors.Is(err, jetstream.ErrKeyNotFound):
 		gone = true

@@ -170,6 +170,49 @@ func TestPut_a_late_write_does_not_undo_a_newer_one(t *testing.T) {
 	}
 }
 
+// lagging answers its first reads from a copy of the bucket that is behind.
+type lagging struct {
+	jetstream.KeyValue
+	behind []jetstream.KeyValueEntry
+}
+
+func (l *lagging) Get(ctx context.Context, key string) (jetstream.KeyValueEntry, error) {
+	if len(l.behind) > 0 {
+		old := l.behind[0]
+		l.behind = l.behind[1:]
+		return old, nil
+	}
+	return l.KeyValue.Get(ctx, key)
+}
+
+// In a NATS cluster any copy of a bucket answers a read.
+func TestPut_what_a_copy_that_is_behind_says_does_not_replace_a_newer_checkpoint(t *testing.T) {
+	srv := startServer(t)
+	old, js := newStore(t, srv, SessionsOptions{})
+	next, _ := newStore(t, srv, SessionsOptions{})
+	kv, err := js.KeyValue(t.Context(), "drover_sessions")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := checkpoint(0, 1, 1)
+	c.Epoch = 5
+	save(t, old, c)
+	behind, err := kv.Get(t.Context(), "shard.1.0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	late, _ := encodeSession(&c, time.Now())
+	c.Epoch = 9
+	save(t, next, c)
+	key := shardKey{1, 0}
+	_, _, err = put(t.Context(), &lagging{kv, []jetstream.KeyValueEntry{behind}}, key.session(), late, behind.Revision(),
+		func(found []byte) error { return superseded(found, key, 5) })
+	if err == nil {
+		t.Error("got no error, want it refused")
+	}
+	wantLoaded(t, srv, 1, []int{0}, sessions(c))
+}
+
 func TestSave_of_many_shards_at_once_makes_a_lost_bucket_once(t *testing.T) {
 	srv := startServer(t)
 	var log bytes.Buffer

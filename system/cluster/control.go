@@ -3,6 +3,7 @@ package cluster
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -80,9 +81,13 @@ type PoolView struct {
 // order is a request of an operator.
 type order struct {
 	Pool  int    `json:"pool"`
-	Node  string `json:"node"`
+	Node  string `json:"node"` // where to; of drain and restart who is meant, since two names may have one subject
 	Shard int    `json:"shard"`
+	Dry   bool   `json:"dry_run"` // tell what would be done, and do nothing
 }
+
+// errNotMeant has a node leave the answer to another one.
+var errNotMeant = errors.New("another node is meant")
 
 // maxOrder bounds what is read of a request.
 const maxOrder = 1024
@@ -138,6 +143,9 @@ func answering(do func(order) (any, error)) micro.Handler {
 			return
 		}
 		answer, err := do(o)
+		if errors.Is(err, errNotMeant) {
+			return
+		}
 		if err != nil {
 			_ = req.Error("409", err.Error(), nil)
 			return
@@ -179,24 +187,40 @@ func (c *Control) shards(order) (any, error) {
 const answerTime = 2 * time.Second
 
 func (c *Control) move(o order) (any, error) {
+	if o.Dry {
+		return stepsOf(c.o.Node.WouldMove(o.Pool, o.Node))
+	}
 	ctx, cancel := context.WithTimeout(c.life, answerTime)
 	defer cancel()
-	if err := c.o.Node.Move(ctx, o.Pool, o.Node); err != nil {
-		return nil, err
-	}
-	return struct{}{}, nil
+	return stepsOf(c.o.Node.Move(ctx, o.Pool, o.Node))
 }
 
-func (c *Control) drain(order) (any, error) {
-	c.busy.Go(func() { // ends when all is handed over, or with Stop
-		ctx, cancel := context.WithTimeout(c.life, c.o.Node.o.LeaveTimeout)
-		defer cancel()
-		c.o.Node.Drain(ctx)
-	})
-	return struct{}{}, nil
+func stepsOf(steps []Step, err error) (any, error) {
+	if steps == nil {
+		steps = []Step{}
+	}
+	return steps, err
+}
+
+func (c *Control) drain(o order) (any, error) {
+	if o.Node != c.o.Node.o.Name {
+		return nil, errNotMeant
+	}
+	steps, err := c.o.Node.WouldDrain()
+	if err == nil && !o.Dry {
+		c.busy.Go(func() { // ends when all is handed over, or with Stop
+			ctx, cancel := context.WithTimeout(c.life, c.o.Node.o.LeaveTimeout)
+			defer cancel()
+			c.o.Node.Drain(ctx)
+		})
+	}
+	return stepsOf(steps, err)
 }
 
 func (c *Control) restart(o order) (any, error) {
+	if o.Node != c.o.Node.o.Name {
+		return nil, errNotMeant
+	}
 	ctx, cancel := context.WithTimeout(c.life, answerTime)
 	defer cancel()
 	list, err := c.o.Shards(ctx)

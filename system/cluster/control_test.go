@@ -80,16 +80,16 @@ func TestControl_shows_moves_drains_and_restarts(t *testing.T) {
 
 	from := v.Pools[0].Node
 	to := map[string]string{"a.example": "b", "b": "a.example"}[from]
-	if err := o.Move(t.Context(), 0, to); err != nil {
+	if _, err := o.Move(t.Context(), 0, to); err != nil {
 		t.Fatal(err)
 	}
 	nodes := map[string]*testNode{"a.example": a, "b": b}
 	eventually(t, "pool 0 moves", func() bool { return slices.Contains(nodes[to].pools(), 0) })
-	if err := o.Move(t.Context(), 0, "nobody"); err == nil || !strings.Contains(err.Error(), `no live node is called "nobody"`) {
+	if _, err := o.Move(t.Context(), 0, "nobody"); err == nil || !strings.Contains(err.Error(), `no live node is called "nobody"`) {
 		t.Errorf("got %v, want the node that is not there named", err)
 	}
 
-	if err := o.Drain(t.Context(), "a.example"); err != nil {
+	if _, err := o.Drain(t.Context(), "a.example"); err != nil {
 		t.Fatal(err)
 	}
 	spread(t, 4, b)
@@ -97,6 +97,45 @@ func TestControl_shows_moves_drains_and_restarts(t *testing.T) {
 		v, err := o.Cluster(t.Context())
 		return err == nil && v.Members[0].Draining && v.Members[1].Pools == 4
 	})
+	if _, err := o.Drain(t.Context(), "b"); err == nil || !strings.Contains(err.Error(), "nobody else is there") {
+		t.Errorf("the last node: got %v, want it refused", err)
+	}
+	if got := len(b.pools()); got != 4 {
+		t.Errorf("got %d pools at the last node, want all", got)
+	}
+}
+
+func TestControl_says_what_would_be_done_and_does_nothing(t *testing.T) {
+	t.Parallel()
+	srv := startServer(t)
+	// Their names have one subject.
+	a, b := newTestNode(t, srv, "a.b", 2, func(o *NodeOptions) { o.Process = "p1" }), newTestNode(t, srv, "a_b", 2)
+	a.run(t)
+	b.run(t)
+	for _, n := range []*testNode{a, b} {
+		n.control(t, "")
+	}
+	spread(t, 2, a, b)
+	pool, other := a.pools()[0], b.pools()[0]
+	_, js := srv.connect()
+	o := NewOperator(js, "")
+	eventually(t, "both know of both", func() bool {
+		steps, err := o.WouldMove(t.Context(), pool, "a_b")
+		return err == nil && len(steps) == 2 && slices.Contains(steps, Step{pool, "a.b", "a_b"}) && slices.Contains(steps, Step{other, "a_b", "a.b"})
+	})
+	if steps, err := o.WouldDrain(t.Context(), "a_b"); err != nil || !slices.Equal(steps, []Step{{other, "a_b", "a.b"}}) {
+		t.Errorf("got %v, %v, want the pool of the node that was named", steps, err)
+	}
+	if a.Status().Draining || b.Status().Draining || len(a.Status().Prefer) > 0 {
+		t.Error("it was done")
+	}
+	if _, err := o.Drain(t.Context(), "a_b"); err != nil {
+		t.Fatal(err)
+	}
+	spread(t, 2, a)
+	if a.Status().Draining || !b.Status().Draining {
+		t.Error("the wrong one is drained")
+	}
 }
 
 func TestOperator_says_that_nobody_is_there(t *testing.T) {

@@ -123,6 +123,7 @@ func (h *health) reservedFor(now time.Time) time.Duration {
 func (n *Node) ask(ctx context.Context, p part, request func(context.Context) error) error {
 	bounded, cancel := context.WithTimeout(ctx, n.patience)
 	defer cancel()
+	defer context.AfterFunc(n.patient, cancel)()
 	c := &call{p, cancel}
 	began := time.Now()
 	n.health.begin(c)

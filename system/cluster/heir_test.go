@@ -20,7 +20,7 @@ func TestNode_the_next_holder_is_told_before_the_pool_is_left(t *testing.T) {
 		}},
 		{"the pool is moved by hand", func(t *testing.T, from, to *testNode) {
 			pool := from.pools()[0]
-			if err := from.Move(context.Background(), pool, to.o.Name); err != nil {
+			if _, err := from.Move(context.Background(), pool, to.o.Name); err != nil {
 				t.Fatal(err)
 			}
 		}},

@@ -47,6 +47,9 @@ func (n *Node) hold(life context.Context, h *holding) {
 	n.mu.Unlock()
 }
 
+// errGivenBack ends a Serve that is still busy when the pool has to go.
+var errGivenBack = errors.New("cluster: the pool is given back before it was served")
+
 // serve has the host serve the pool until it is left or lost. It returns what Serve returned.
 func (n *Node) serve(life context.Context, h *holding) (failure error) {
 	serving, lost := context.WithCancelCause(life)
@@ -73,6 +76,8 @@ func (n *Node) serve(life context.Context, h *holding) (failure error) {
 				}
 				n.release(h)
 				return failure
+			case err != nil && wanted:
+				n.log.Info("pool is given back before it was served", "pool_id", h.pool)
 			case err != nil:
 				n.log.Error("pool cannot be served here and is given back", "pool_id", h.pool, "err", err)
 				failure, wanted = err, true
@@ -83,7 +88,9 @@ func (n *Node) serve(life context.Context, h *holding) (failure error) {
 				signal(n.kick)
 			}
 		case <-leave:
-			leave, wanted = nil, true
+			if leave, wanted = nil, true; busy != nil && !leaving {
+				lost(errGivenBack) // Serve may wait for somebody who does not come
+			}
 		case <-ends:
 			ends, wanted = nil, true
 		case <-h.poke:
@@ -218,7 +225,7 @@ func (n *Node) acquired(h *holding) {
 // release gives the lease back. If nobody answers it runs out.
 func (n *Node) release(h *holding) {
 	h.lease.revoke()
-	ctx, cancel := context.WithTimeout(context.Background(), n.o.TTL/2)
+	ctx, cancel := context.WithTimeout(n.patient, n.o.TTL/2)
 	defer cancel()
 	for {
 		err := n.askLease(ctx, h.lease.Release)

@@ -89,6 +89,7 @@ func (n *Node) wrote(m member, revision uint64) {
 	}
 	if m.ready && n.joined.IsZero() {
 		n.joined = now
+		time.AfterFunc(n.o.Gather, func() { signal(n.kick) }) // once: the next look by itself may be far away
 		n.log.Info("node joined the cluster", "addr", m.addr, "capacity", m.capacity)
 	}
 	if m.draining {
@@ -102,7 +103,7 @@ func (n *Node) wrote(m member, revision uint64) {
 
 // resign removes the member at the end of Run: nobody has to wait for its TTL.
 func (n *Node) resign() {
-	ctx, cancel := context.WithTimeout(context.Background(), n.patience)
+	ctx, cancel := context.WithTimeout(n.patient, n.patience)
 	defer cancel()
 	n.mu.Lock()
 	key := n.me.key()

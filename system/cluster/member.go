@@ -113,7 +113,7 @@ func (m member) planned() Planned {
 
 // validName allows what is fit to be shown: printable ASCII without spaces.
 func validName(s string) bool {
-	if len(s) == 0 || len(s) > 253 {
+	if len(s) == 0 || len(s) > 255 { // as long as cluster.node may be
 		return false
 	}
 	for i := range len(s) {

@@ -11,8 +11,9 @@ import (
 // Host is what a node does with pools. Node calls the methods of one pool one at a time, and waits for them: Serve and Leave must
 // return soon after their context has ended.
 type Host interface {
-	// Serve begins to serve pool, and returns once its shards are started. ctx ends when the lease is lost or the node ends. After
-	// an error the node calls Leave, gives the lease back and leaves the pool alone for a TTL, or for some where there are others.
+	// Serve begins to serve pool, and returns once its shards are started. ctx ends when the lease is lost or the node ends, and when
+	// the pool has to go before Serve has returned. After an error the node calls Leave, gives the lease back and leaves the pool
+	// alone for a TTL, or for some where there are others.
 	Serve(ctx context.Context, pool int, l *Lease) error
 	// Leave ends the service in order: stop reading, wait for acks, write the last checkpoint, close with 4000. The node
 	// releases the lease afterwards, also after an error.
@@ -49,8 +50,6 @@ type NodeOptions struct {
 	Gather time.Duration
 	// LeaveTimeout bounds one Host.Leave, also at the end of Run. 0: 2·TTL.
 	LeaveTimeout time.Duration
-	// Alone says that nobody but this process can write the stores: what earlier processes left in them is removed at once.
-	Alone bool
 	// Home names what only one living process can have, such as a locked folder on a machine that was not started anew since. What
 	// another process has written under the same home is of one that has ended, and is removed at once. Empty: nobody knows.
 	Home string
@@ -82,6 +81,9 @@ type Node struct {
 	relist  chan struct{} // capacity 1: list again
 	refresh chan struct{} // capacity 1: write the member again
 	failed  chan error    // capacity 1: why Run must end
+
+	patient context.Context // of everything that is asked of the store
+	hurry   context.CancelFunc
 
 	holders  sync.WaitGroup // goroutines that hold a pool
 	announce chan struct{}  // closed when the store knows that this node is draining
@@ -155,6 +157,7 @@ func NewNode(o NodeOptions) *Node {
 		announce: make(chan struct{}),
 		holds:    map[int]*holding{}, later: map[int]time.Time{}, awaited: map[int]awaited{}, wished: map[int]awaited{}, skipped: map[string]time.Time{},
 	}
+	n.patient, n.hurry = context.WithCancel(context.Background())
 	n.me = member{
 		name: o.Name, process: o.Process, addr: o.Addr, program: o.Version, capacity: o.Capacity, pinned: unpinned, config: n.config,
 		home: o.Home,
@@ -185,7 +188,7 @@ func decodeLeaseRow(key string, data []byte) (leaseRow, error) {
 //
 // A store that does not answer never ends it.
 func (n *Node) Run(ctx context.Context) error {
-	if n.o.Alone || n.o.Home != "" {
+	if n.o.Home != "" {
 		if err := n.clear(ctx); err != nil {
 			return nil // only ctx ends it
 		}
@@ -251,6 +254,7 @@ func (n *Node) Drain(ctx context.Context) {
 	select {
 	case <-n.announce:
 	case <-time.After(n.patience):
+	case <-n.patient.Done():
 	case <-ctx.Done():
 	}
 	n.mu.Lock()
@@ -280,6 +284,9 @@ func (n *Node) Drain(ctx context.Context) {
 	case <-ctx.Done():
 	}
 }
+
+// Hurry has Run, whose context has ended, wait no more for the store. What cannot be given back runs out.
+func (n *Node) Hurry() { n.hurry() }
 
 // handOver tells the holding's goroutine to leave. Node.mu is held.
 func (h *holding) handOver() {
@@ -329,11 +336,8 @@ func (n *Node) clear(ctx context.Context) error {
 	}
 }
 
-// ended reports that an entry is of a process that has ended: the store is ours alone, or it had our home.
+// ended reports that an entry is of a process that has ended: it had our home.
 func (n *Node) ended(e Entry) bool {
-	if n.o.Alone {
-		return true
-	}
 	if l, err := decodeLease(e.Value); err == nil && l.Home == n.o.Home {
 		return true
 	}

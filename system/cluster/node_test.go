@@ -433,17 +433,17 @@ func TestNode_a_pool_is_moved_by_hand(t *testing.T) {
 	b.run(t)
 	spread(t, 4, a, b)
 	pool := a.pools()[0]
-	for _, bad := range []error{a.Move(t.Context(), 4, "b"), a.Move(t.Context(), -1, "b"), a.Move(t.Context(), 0, "c")} {
-		if bad == nil {
-			t.Error("an impossible move: got no error")
+	for _, bad := range []Preference{{4, "b"}, {-1, "b"}, {0, "c"}} {
+		if _, err := a.Move(t.Context(), bad.Pool, bad.Node); err == nil {
+			t.Errorf("%+v: got no error", bad)
 		}
 	}
-	if err := b.Move(t.Context(), pool, "b"); err != nil {
+	if _, err := b.Move(t.Context(), pool, "b"); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, "the pool is there", func() bool { return slices.Contains(b.pools(), pool) })
 	spread(t, 4, a, b)
-	if err := a.Move(t.Context(), pool, ""); err != nil {
+	if _, err := a.Move(t.Context(), pool, ""); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, "b forgets it", func() bool { return len(b.Status().Prefer) == 0 })
@@ -504,10 +504,11 @@ func TestNode_one_that_contradicts_the_running_ones_is_refused(t *testing.T) {
 	spread(t, 4, b)
 }
 
-func TestNode_what_a_process_left_behind_is_waited_for_unless_it_is_alone(t *testing.T) {
+func TestNode_what_a_process_left_behind_is_waited_for_unless_its_home_is_ours(t *testing.T) {
 	t.Parallel()
 	srv := startServer(t)
-	dead := newTestNode(t, srv, "a", 2)
+	home := func(o *NodeOptions) { o.Home = "a folder that is locked" }
+	dead := newTestNode(t, srv, "a", 2, home)
 	leave := func() uint64 { // what a process leaves that is killed
 		t.Helper()
 		if _, err := dead.o.Members.Create(t.Context(), dead.me.key(), dead.me.encode()); err != nil {
@@ -527,6 +528,6 @@ func TestNode_what_a_process_left_behind_is_waited_for_unless_it_is_alone(t *tes
 	}
 	a.stop(t)
 	leave()
-	a = newTestNode(t, srv, "a", 2, func(o *NodeOptions) { o.Alone, o.Gather = true, 0 }).run(t)
+	a = newTestNode(t, srv, "a", 2, home).run(t)
 	spread(t, 2, a)
 }

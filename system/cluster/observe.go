@@ -86,18 +86,10 @@ func (n *Node) lookAtFleet(ctx context.Context) error {
 func (n *Node) whoMinds() (m member, lives, there bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	for _, r := range n.members.rows {
-		if !r.present() || r.unread || r.record.process == n.o.Process || r.record.config == n.config {
-			continue
-		}
-		if m, there = r.record, true; r.alive {
-			return m, true, true
-		}
-	}
-	return m, false, there
+	return n.minds(&n.members)
 }
 
-// nameIsOurs looks whether another process has our name. Of two the one that came first keeps it. One that is not written again
+// nameIsOurs looks whether another process has our name. Of two the one that came first keeps it. One that does not live
 // is what an earlier process left behind: we wait until it runs out before we take pools, which costs nothing, since that
 // process's leases live as long. Node.mu is held.
 func (n *Node) nameIsOurs() {
@@ -115,7 +107,7 @@ func (n *Node) nameIsOurs() {
 			continue // it came later, and is told so itself
 		}
 		named = false
-		if r.alive {
+		if r.alive() {
 			n.fail(&NameError{Name: m.name, Addr: m.addr})
 		}
 	}

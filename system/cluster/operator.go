@@ -69,19 +69,33 @@ func (o *Operator) Shards(ctx context.Context, nodes int, wait time.Duration) ([
 	return all, nil
 }
 
-// Move writes down that a pool should be served by a node; an empty name takes that back.
-func (o *Operator) Move(ctx context.Context, pool int, node string) error {
-	return o.ask(ctx, controlMove, order{Pool: pool, Node: node}, nil)
+// Move writes down that a pool should be served by a node; an empty name takes that back. It returns what changes hands for that.
+func (o *Operator) Move(ctx context.Context, pool int, node string) (steps []Step, err error) {
+	err = o.ask(ctx, controlMove, order{Pool: pool, Node: node}, &steps)
+	return steps, err
 }
 
-// Drain has a node hand all its pools over. It does not wait for that.
-func (o *Operator) Drain(ctx context.Context, node string) error {
-	return o.ask(ctx, controlDrain+"."+token(node), order{}, nil)
+// WouldMove tells what Move would do, and does nothing.
+func (o *Operator) WouldMove(ctx context.Context, pool int, node string) (steps []Step, err error) {
+	err = o.ask(ctx, controlMove, order{Pool: pool, Node: node, Dry: true}, &steps)
+	return steps, err
+}
+
+// Drain has a node hand all its pools over. It does not wait for that. A node whose pools nobody would serve refuses.
+func (o *Operator) Drain(ctx context.Context, node string) (steps []Step, err error) {
+	err = o.ask(ctx, controlDrain+"."+token(node), order{Node: node}, &steps)
+	return steps, err
+}
+
+// WouldDrain tells what Drain would do, and does nothing.
+func (o *Operator) WouldDrain(ctx context.Context, node string) (steps []Step, err error) {
+	err = o.ask(ctx, controlDrain+"."+token(node), order{Node: node, Dry: true}, &steps)
+	return steps, err
 }
 
 // Restart has the shard of a node connect again.
 func (o *Operator) Restart(ctx context.Context, node string, shardID int) error {
-	return o.ask(ctx, controlRestart+"."+token(node), order{Shard: shardID}, nil)
+	return o.ask(ctx, controlRestart+"."+token(node), order{Node: node, Shard: shardID}, nil)
 }
 
 func (o *Operator) ask(ctx context.Context, subject string, request order, into any) error {

@@ -52,7 +52,7 @@ type Permits struct {
 	announced map[int]time.Time // shard → until when its turn is kept
 	wake      *time.Timer       // runs grant again; nil when nothing waits
 	warned    string            // what the log was told last
-	former    time.Time         // until when an IDENTIFY of an earlier process, or of other keys, may count against any key
+	former    time.Time         // until when an IDENTIFY under other keys may count against any key
 }
 
 // NewPermits returns permits under limit. log tells when the budget holds something back.
@@ -99,17 +99,6 @@ func (p *Permits) see(next budget) {
 		p.rekey()
 	}
 	p.grant()
-}
-
-// Inherit keeps everybody waiting until Spacing after at: an earlier process may have identified as late as that.
-func (p *Permits) Inherit(at time.Time) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	until := at.Add(p.spacing)
-	if bound := time.Now().Add(p.spacing); until.After(bound) { // another clock's word
-		until = bound
-	}
-	p.former = latest(p.former, until)
 }
 
 // Announce keeps the places of shards that are about to connect, so that they identify in rising

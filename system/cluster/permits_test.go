@@ -95,24 +95,6 @@ func TestConformance17_keys_identify_side_by_side_and_none_twice_in_5s(t *testin
 	})
 }
 
-func TestPermits_leave_room_for_the_last_IDENTIFY_of_an_earlier_process(t *testing.T) {
-	for _, tt := range []struct {
-		ago, want time.Duration
-	}{{2 * time.Second, Spacing - 2*time.Second}, {time.Minute, 0}, {-time.Hour, Spacing}} {
-		t.Run(tt.ago.String(), func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				p := newTestPermits(Limit{Total: 1000, Remaining: 1000, ResetAfter: time.Hour, MaxConcurrency: 16, Shards: 2})
-				p.Inherit(time.Now().Add(-tt.ago))
-				for _, w := range identifyAll(t, p, []int{0, 1}, time.Second) {
-					if w.at != tt.want {
-						t.Errorf("shard %d identified after %v, want %v", w.shardID, w.at, tt.want)
-					}
-				}
-			})
-		})
-	}
-}
-
 func TestConformance18_an_unwritten_permit_is_free_at_once_and_a_written_one_counts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newTestPermits(Limit{Total: 1000, Remaining: 1000, ResetAfter: time.Hour, MaxConcurrency: 1, Shards: 2})

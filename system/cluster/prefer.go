@@ -44,16 +44,12 @@ func decodePrefer(data []byte) ([]Preference, error) {
 }
 
 // Move writes down that pool should be served by the live node of that name; all nodes plan with it from then on. No node gets
-// more than its share for that: another pool of the node moves instead, also one that was moved there earlier. An empty name
-// removes the preference.
-func (n *Node) Move(ctx context.Context, pool int, node string) error {
-	if pool < 0 || pool >= n.o.Pools {
-		return fmt.Errorf("cluster: there is no pool %d: pools are 0 to %d", pool, n.o.Pools-1)
-	}
-	if node != "" {
-		if err := n.mayMove(node); err != nil {
-			return err
-		}
+// more than its share for that: another pool of the node moves instead, also one that was moved there earlier, and the steps that
+// come back name it. An empty name removes the preference.
+func (n *Node) Move(ctx context.Context, pool int, node string) ([]Step, error) {
+	steps, err := n.WouldMove(pool, node)
+	if err != nil {
+		return nil, err
 	}
 	for {
 		err := n.ask(ctx, restOfStore, func(ctx context.Context) error { return n.writePrefer(ctx, pool, node) })
@@ -61,16 +57,16 @@ func (n *Node) Move(ctx context.Context, pool int, node string) error {
 			continue // somebody else moved a pool this instant
 		}
 		if err != nil {
-			return fmt.Errorf("cluster: move pool %d: %w", pool, err)
+			return nil, fmt.Errorf("cluster: move pool %d: %w", pool, err)
 		}
-		return nil
+		return steps, nil
 	}
 }
 
+// mayMove refuses nodes that no pool can be moved to. Node.mu is held.
 func (n *Node) mayMove(node string) error {
-	n.mu.Lock()
-	defer n.mu.Unlock()
 	var names []string
+	var refusal error
 	for _, r := range n.members.rows {
 		if !r.present() || r.unread {
 			continue
@@ -79,16 +75,28 @@ func (n *Node) mayMove(node string) error {
 		names = append(names, m.name)
 		switch {
 		case m.name != node:
-		case m.draining:
-			return fmt.Errorf("cluster: node %s is draining: choose another one", node)
+		case m.draining: // of two processes of that name the other one may be its successor
+			refusal = fmt.Errorf("cluster: node %s is draining: choose another one", node)
 		case m.pinned != unpinned:
 			return fmt.Errorf("cluster: node %s serves pool %d only: choose another one", node, m.pinned)
 		default:
 			return nil
 		}
 	}
+	if refusal != nil {
+		return refusal
+	}
 	slices.Sort(names)
 	return fmt.Errorf("cluster: no live node is called %q: there are %s", node, strings.Join(slices.Compact(names), ", "))
+}
+
+// wished are preferences with a newer one; an empty name takes back what there is.
+func wished(prefer []Preference, pool int, node string) []Preference {
+	prefer = slices.DeleteFunc(slices.Clone(prefer), func(w Preference) bool { return w.Pool == pool })
+	if node != "" {
+		prefer = append(prefer, Preference{pool, node})
+	}
+	return prefer
 }
 
 func (n *Node) writePrefer(ctx context.Context, pool int, node string) error {
@@ -104,11 +112,7 @@ func (n *Node) writePrefer(ctx context.Context, pool int, node string) error {
 	if node == "" && !slices.ContainsFunc(pools, func(w Preference) bool { return w.Pool == pool }) {
 		return nil
 	}
-	pools = slices.DeleteFunc(pools, func(w Preference) bool { return w.Pool == pool })
-	if node != "" {
-		pools = append(pools, Preference{pool, node})
-	}
-	data, err := json.Marshal(preferences{Version: preferVersion, Pools: pools})
+	data, err := json.Marshal(preferences{Version: preferVersion, Pools: wished(pools, pool, node)})
 	if err != nil {
 		return err
 	}

@@ -125,7 +125,7 @@ func (s *Sessions) save(ctx context.Context, c *messages.Checkpoint) error {
 		return err
 	}
 	r := s.revisions(k)
-	check := func() error { return superseded(ctx, kv, k, c.Epoch) }
+	check := func(found []byte) error { return superseded(found, k, c.Epoch) }
 	var gone bool
 	if r.session, gone, err = put(ctx, kv, k.session(), data, r.session, check); err != nil {
 		return err
@@ -141,16 +141,9 @@ func (s *Sessions) save(ctx context.Context, c *messages.Checkpoint) error {
 	return nil
 }
 
-// superseded looks whether a node that serves the shard since has kept a checkpoint.
-func superseded(ctx context.Context, kv jetstream.KeyValue, k shardKey, epoch uint64) error {
-	entry, err := kv.Get(ctx, k.session())
-	if errors.Is(err, jetstream.ErrKeyNotFound) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	if have, err := decodeSession(entry.Value(), k.total, k.shardID); err == nil && have.Epoch > epoch {
+// superseded tells whether a node that serves the shard since has kept the checkpoint that was found.
+func superseded(found []byte, k shardKey, epoch uint64) error {
+	if have, err := decodeSession(found, k.total, k.shardID); err == nil && have.Epoch > epoch {
 		return ErrSuperseded
 	}
 	return nil
@@ -159,7 +152,16 @@ func superseded(ctx context.Context, kv jetstream.KeyValue, k shardKey, epoch ui
 func (s *Sessions) saveGuilds(ctx context.Context, kv jetstream.KeyValue, k shardKey, c *messages.Checkpoint) error {
 	data := encodeGuilds(c.Session, c.Acked[messages.Events], c.Guilds)
 	r := s.revisions(k)
-	check := func() error { return superseded(ctx, kv, k, c.Epoch) }
+	check := func([]byte) error { // a guild set has no epoch: its session has
+		entry, err := kv.Get(ctx, k.session())
+		if errors.Is(err, jetstream.ErrKeyNotFound) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		return superseded(entry.Value(), k, c.Epoch)
+	}
 	var err error
 	r.guilds, _, err = put(ctx, kv, k.guilds(), data, r.guilds, check)
 	if errors.Is(err, nats.ErrMaxPayload) || errors.Is(err, jetstream.ErrStreamMessageExceedsMaximum) {

@@ -183,7 +183,7 @@ func (c *simScript) wipe(b *modelBucket) {
 func (c *simScript) move(pool int, n *simNode) {
 	c.fault("move", n, pool)
 	c.moved[pool] = n.name
-	c.ends.Go(func() { _ = n.node.Move(c.ctx, pool, n.name) })
+	c.ends.Go(func() { _, _ = n.node.Move(c.ctx, pool, n.name) })
 }
 
 // settle waits until every pool is served, and load is in balance, for a second without a break. The limit has room for the time

@@ -90,14 +90,6 @@ func (s *simulation) start(name string, capacity int, pinned *int) *simNode {
 				s.fail("Run of %s, whose name belongs to another: got %v, want a NameError", n.process, err)
 			}
 		case err == nil:
-		case errors.As(err, &name) && s.noise.late > 0:
-			// A member's write of a process that was killed came late: it looks as if that one lived.
-			s.note(err.Error(), n, -1)
-			time.AfterFunc(time.Second, func() {
-				if ctx.Err() == nil {
-					n.again()
-				}
-			})
 		default:
 			s.fail("Run of %s: %v", n.process, err)
 		}
@@ -210,7 +202,7 @@ func (n *simNode) Leave(ctx context.Context, pool int) error {
 	if p.lease == nil {
 		s.fail("Leave of pool %d, which %s does not serve", pool, n.process)
 	}
-	if p.lease != nil && p.ctx.Err() != nil {
+	if p.lease != nil && p.ctx.Err() != nil && !errors.Is(context.Cause(p.ctx), errGivenBack) {
 		s.fail("Leave of pool %d on %s, whose service was ended before", pool, n.process)
 	}
 	p.reading, p.leaving = false, true

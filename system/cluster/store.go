@@ -27,12 +27,14 @@ type Store interface {
 }
 
 // Entry is one key as it was at a revision. Revisions of a store rise with every write. In what Watch tells, revision 0 says
-// that the key is gone, and Deleted that somebody deleted it: it did not run out, nor did its bucket go.
+// that the key is gone, Deleted that somebody deleted it: it did not run out, nor did its bucket go; and Gone the revision of its
+// end, 0 where that is not known.
 type Entry struct {
 	Key      string
 	Value    []byte
 	Revision uint64
 	Deleted  bool
+	Gone     uint64
 }
 
 // The outcomes of a Store that say for certain what happened.

@@ -273,7 +273,7 @@ func (s *JetStreamStore) Watch(ctx context.Context, changed func(Entry)) error {
 			}
 			entry := Entry{Key: e.Key(), Value: e.Value(), Revision: e.Revision()}
 			if e.Operation() != jetstream.KeyValuePut {
-				entry.Value, entry.Revision, entry.Deleted = nil, 0, e.Operation() == jetstream.KeyValueDelete
+				entry.Value, entry.Revision, entry.Deleted, entry.Gone = nil, 0, e.Operation() == jetstream.KeyValueDelete, e.Revision()
 			}
 			changed(entry)
 		case <-remade: // the consumer was of the bucket before, and hears nothing more

@@ -189,7 +189,7 @@ func (n *Node) give(now time.Time) {
 		if !quiet && !slices.Contains(n.prefer, Preference{pool, n.nameOf(to)}) {
 			continue
 		}
-		n.log.Info("pool is handed over", "pool_id", pool, "to", n.nameOf(to))
+		n.log.Info("pool goes to another node", "pool_id", pool, "to", n.nameOf(to))
 		n.giving = &gift{pool: pool, to: to, until: now.Add(n.o.LeaveTimeout + n.o.TTL)}
 		n.holds[pool].handOver()
 		return

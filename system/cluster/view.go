@@ -22,12 +22,17 @@ type row[R comparable] struct {
 	unread   bool      // somebody wrote it, but who and what cannot be told
 	revision uint64    // the newest that is known
 	seen     time.Time // when that became known, by our own clock: instants of two nodes are never compared
-	alive    bool      // it was written again since it was first seen: nobody left it behind
+	again    int       // how often it was written again since it was first seen
 	gone     time.Time // since when there is no such key; zero: there is one
 	given    bool      // it went since somebody deleted it, and did not just vanish
+	end      uint64    // the revision at which it went; 0: not known
 }
 
 func (r *row[R]) present() bool { return r != nil && r.gone.IsZero() }
+
+// alive reports that whoever wrote the key lives. That it was written again once says nothing: what a process sent before it was killed
+// may come through later. A second time it had to be told of the first.
+func (r *row[R]) alive() bool { return r.again > 1 }
 
 // believed reports that whoever wrote the key may believe in it, although it is gone: its bucket may have been deleted.
 func (r *row[R]) believed(now time.Time, ttl time.Duration) bool {
@@ -38,6 +43,12 @@ func (r *row[R]) believed(now time.Time, ttl time.Duration) bool {
 func (t *table[R]) hear(e Entry, now time.Time) bool {
 	r := t.rows[e.Key]
 	if e.Revision == 0 {
+		if r != nil && e.Gone != 0 {
+			if e.Gone < r.revision {
+				return false // it was written again since
+			}
+			r.end = e.Gone
+		}
 		if !r.present() {
 			news := r != nil && e.Deleted && !r.given // a list was faster
 			if news {
@@ -64,6 +75,8 @@ func (t *table[R]) listed(entries []Entry, began, now time.Time) bool {
 		r := t.rows[e.Key]
 		switch {
 		case r == nil:
+		case !r.gone.IsZero() && e.Revision < r.end:
+			continue // a copy of the bucket answers that is behind
 		case !r.gone.IsZero() && !r.gone.Before(began) && e.Revision <= r.revision:
 			continue // it went while we asked
 		case r.present() && e.Revision == r.revision:
@@ -85,11 +98,15 @@ func (t *table[R]) listed(entries []Entry, began, now time.Time) bool {
 func (t *table[R]) set(e Entry, now time.Time) bool {
 	old := t.rows[e.Key]
 	if old.present() && bytes.Equal(old.value, e.Value) { // renewed: nearly always
-		old.revision, old.seen, old.alive = e.Revision, now, true
+		old.revision, old.seen = e.Revision, now
+		old.again++
 		return false
 	}
 	record, err := t.decode(e.Key, e.Value)
-	next := &row[R]{record: record, value: e.Value, unread: err != nil, revision: e.Revision, seen: now, alive: old.present()}
+	next := &row[R]{record: record, value: e.Value, unread: err != nil, revision: e.Revision, seen: now}
+	if old.present() {
+		next.again = old.again + 1
+	}
 	t.rows[e.Key] = next
 	if err != nil && (!old.present() || !old.unread) {
 		t.refuse(e.Key, err)

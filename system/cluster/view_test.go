@@ -67,6 +67,26 @@ func TestTable_takes_the_newest_of_what_it_is_told(t *testing.T) {
 			}, "a",
 		},
 		{
+			"a list of a copy that is behind, after it went",
+			func(x *table[string]) {
+				x.hear(entry(3), at(1))
+				x.hear(Entry{Key: "a", Gone: 5}, at(2))
+				x.listed([]Entry{entry(3)}, at(3), at(4))
+			}, "",
+		},
+		{
+			"written again after it went, and listed",
+			func(x *table[string]) {
+				x.hear(entry(3), at(1))
+				x.hear(Entry{Key: "a", Gone: 5}, at(2))
+				x.listed([]Entry{entry(6)}, at(3), at(4))
+			}, "a",
+		},
+		{
+			"the end of the one before is heard late, with its revision",
+			func(x *table[string]) { x.hear(entry(9), at(1)); x.hear(Entry{Key: "a", Gone: 7}, at(2)) }, "a",
+		},
+		{
 			"a bucket whose revisions began anew", // not one of ours
 			func(x *table[string]) { x.hear(entry(30), at(1)); x.listed([]Entry{entry(3)}, at(2), at(3)) }, "a",
 		},

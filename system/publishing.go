@@ -31,7 +31,7 @@ func (s *System) openStream(ctx context.Context) error {
 		return nil
 	}
 	options := stream.Options{
-		URL: n.URL.Reveal(), Name: "drover " + s.cfg.Cluster.Node,
+		URL: n.URL.Reveal(), Name: "drover " + s.cfg.Cluster.Node, Inbox: inbox(s.cfg.Streams.Prefix),
 		User: n.User, Password: n.Password.Reveal(), Token: n.Token.Reveal(), CredsFile: n.CredsFile, NKeyFile: n.NKeyFile,
 		TLS:    stream.TLSOptions{CAFile: n.TLS.CAFile, CertFile: n.TLS.CertFile, KeyFile: n.TLS.KeyFile},
 		Prefix: s.cfg.Streams.Prefix, Events: streamOptions(s.cfg.Streams.Events), Commands: streamOptions(s.cfg.Streams.Commands),
@@ -84,6 +84,10 @@ func (s *System) openStream(ctx context.Context) error {
 	s.window = s.publisher
 	return nil
 }
+
+// inbox is where nodes of a bot are answered: not where other clients are, who would need no more than the usual permission to read
+// along.
+func inbox(prefix string) string { return "_INBOX." + bucketPrefix(prefix) + ".node" }
 
 // openSpool opens what takes the events for which the window has no room; nil where it is switched off.
 func (s *System) openSpool() (*stream.Spool, error) {

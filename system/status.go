@@ -76,12 +76,19 @@ func (s *System) judge(status *messages.NodeStatus) {
 	if !status.NATSConnected {
 		missing = append(missing, s.natsReason())
 	}
+	missing = append(missing, s.refusedReasons()...)
 	switch phase := *s.phase.Load(); phase {
 	case "":
 	case draining:
 		missing = append(missing, draining)
 	default:
 		missing = append(missing, "waiting for "+phase)
+	}
+	if p := s.placement.Load(); p != nil {
+		if other := p.pinnedElsewhere(); other != "" {
+			missing = append(missing, fmt.Sprintf("pool.id (POOL_ID) is %d, and that pool is served by the node %s: give one of the two another pool, or stop it",
+				*s.cfg.Pool.ID, other))
+		}
 	}
 	need := int(math.Ceil(float64(status.ShardsTotal) * s.cfg.Health.MinReady))
 	if status.ShardsReady < need || status.ShardsTotal == 0 && !s.servedByOthers() {
@@ -114,6 +121,22 @@ func (s *System) natsReason() string {
 		return fmt.Sprintf("NATS is not connected: %v", s.broker.Err())
 	}
 	return "NATS is not connected"
+}
+
+// refusedReasons says what NATS does not let this node do. Its requests would only seem to be slow.
+func (s *System) refusedReasons() (reasons []string) {
+	if s.broker == nil {
+		return nil
+	}
+	const most = 3
+	all := s.broker.Refused()
+	for _, refused := range all[:min(len(all), most)] {
+		reasons = append(reasons, refused.Error())
+	}
+	if more := len(all) - most; more > 0 {
+		reasons = append(reasons, fmt.Sprintf("NATS refuses %d more subjects; the log names them", more))
+	}
+	return reasons
 }
 
 func shardsReason(status *messages.NodeStatus, need int) string {

@@ -248,11 +248,16 @@ func (e epochs) Save(ctx context.Context, c messages.Checkpoint) error {
 // stores are the buckets that nodes share beside sessions.
 type stores struct{ leases, members, identify, fleet *cluster.JetStreamStore }
 
-func (s *System) openStores() stores {
-	prefix := s.cfg.Streams.Prefix
-	if prefix == "" {
-		prefix = "drover"
+// bucketPrefix is what names on NATS begin with that are this bot's alone.
+func bucketPrefix(streamsPrefix string) string {
+	if streamsPrefix == "" {
+		return "drover"
 	}
+	return streamsPrefix
+}
+
+func (s *System) openStores() stores {
+	prefix := bucketPrefix(s.cfg.Streams.Prefix)
 	open := func(name, description string, ttl time.Duration) *cluster.JetStreamStore {
 		return cluster.NewJetStreamStore(s.broker.JetStream(), cluster.StoreOptions{
 			Bucket: prefix + "_" + name, Description: "drover: " + description, TTL: ttl, Replicas: s.cfg.Streams.Events.Replicas, Log: s.log,

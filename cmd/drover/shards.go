@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -223,6 +224,9 @@ func (s *shards) with(cmd *cobra.Command, do func(context.Context, *cluster.Oper
 	o.Name = "drover shards"
 	ctx, cancel := context.WithTimeout(cmd.Context(), 3*answerTime)
 	defer cancel()
+	ctx, give := context.WithCancelCause(ctx)
+	defer give(nil)
+	o.Hooks.Refused = func(err *stream.RefusedError) { give(err) } // nobody will answer
 	broker, err := stream.Connect(ctx, o)
 	if err != nil {
 		return fmt.Errorf("shards: %w", strip(err))
@@ -237,10 +241,16 @@ func (s *shards) with(cmd *cobra.Command, do func(context.Context, *cluster.Oper
 	asking, done := context.WithTimeout(ctx, answerTime)
 	defer done()
 	v, err := operator.Cluster(asking)
-	if err != nil {
-		return fmt.Errorf("shards: %w", err)
+	if err == nil {
+		err = do(ctx, operator, v)
+	} else {
+		err = fmt.Errorf("shards: %w", err)
 	}
-	return do(ctx, operator, v)
+	var refused *stream.RefusedError
+	if err != nil && errors.As(context.Cause(ctx), &refused) {
+		return fmt.Errorf("shards: %w", refused)
+	}
+	return err
 }
 
 func (s *shards) say(format string, args ...any) error {

@@ -115,6 +115,7 @@ func (t *tail) run(ctx context.Context) error {
 	}
 	o.Hooks.Lost = func(err error) { t.note("waiting for NATS: %v", strip(err)) }
 	o.Hooks.Connected = func() { t.note("connected to NATS") }
+	o.Hooks.Refused = func(err *stream.RefusedError) { t.note("waiting for a permission: %v", err) }
 	broker, err := stream.Connect(ctx, o)
 	if err != nil {
 		return fmt.Errorf("tail: %w", strip(err))

@@ -18,9 +18,10 @@ type account struct {
 	changing chan struct{} // capacity 1: who writes
 
 	// Guarded by the lock of p.
-	news   *news     // what Discord told, and the store does not know yet
-	seen   uint64    // revision of p.budget
-	wanted []*change // that nobody writes yet
+	news    *news     // what Discord told, and the store does not know yet
+	seen    uint64    // revision of p.budget
+	garbled uint64    // revision of the last budget that could not be read
+	wanted  []*change // that nobody writes yet
 }
 
 // change is a wish of account.change.
@@ -250,10 +251,12 @@ func (a *account) read(ctx context.Context) (budget, uint64, error) {
 	b.Attempt = ""
 	if err == nil {
 		stored, err := readBudget(entry.Value)
-		if err != nil {
-			a.p.log.Error("identify budget unreadable, counted anew from what Discord tells", "err", err)
-		} else {
+		switch {
+		case err == nil:
 			b = stored
+		case entry.Revision > a.garbled: // once, and not whenever it is looked at
+			a.garbled = entry.Revision
+			a.p.log.Error("identify budget unreadable, counted anew from what Discord tells", "err", err)
 		}
 	}
 	if b.Total == 0 && a.news == nil {

@@ -124,21 +124,20 @@ func (b *bucket) ensure(ctx context.Context) error {
 	}
 }
 
-// create makes the bucket.
+// create makes the bucket as CreateKeyValue does it, which cannot set FirstSeq, and asks for $JS.API.INFO: a right that a node has no other
+// use for.
 func (b *bucket) create(ctx context.Context, want jetstream.KeyValueConfig) (jetstream.KeyValue, error) {
-	if !b.rising {
-		return b.js.CreateKeyValue(ctx, want)
-	}
-	// As CreateKeyValue does it, which cannot set FirstSeq.
 	config := jetstream.StreamConfig{
 		Name: b.stream(), Description: want.Description, Subjects: []string{b.subject(">")},
 		MaxMsgsPerSubject: int64(want.History), MaxBytes: -1, MaxMsgs: -1, MaxMsgSize: -1, MaxConsumers: -1,
 		MaxAge: want.TTL, Storage: want.Storage, Replicas: want.Replicas, Discard: jetstream.DiscardNew,
 		AllowRollup: true, DenyDelete: true, AllowDirect: true,
 		AllowMsgTTL: want.LimitMarkerTTL > 0, SubjectDeleteMarkerTTL: want.LimitMarkerTTL,
+	}
+	if b.rising {
 		// No bucket is written a million times a second, so the clock is ahead of the revisions of the one before. A number
 		// of microseconds is still exact in JSON.
-		FirstSeq: uint64(time.Now().UnixMicro()),
+		config.FirstSeq = uint64(time.Now().UnixMicro())
 	}
 	if _, err := b.js.CreateStream(ctx, config); err != nil {
 		return nil, err
@@ -204,6 +203,18 @@ func put(ctx context.Context, kv jetstream.KeyValue, key string, data []byte, la
 		revision, err = kv.Create(ctx, key, data) // knows what to do with the marker of a deletion
 	}
 	return revision, gone, err
+}
+
+// ahead is by how much our clock is ahead of the server's, within the time that a request takes. A bucket that went away has none.
+func (b *bucket) ahead(ctx context.Context) (time.Duration, error) {
+	stream, err := b.js.Stream(ctx, b.stream())
+	if errors.Is(err, jetstream.ErrStreamNotFound) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	return time.Since(stream.CachedInfo().TimeStamp), nil
 }
 
 // keys lists what the bucket may hold, by one request and not by a watcher: that one cannot tell a

@@ -21,10 +21,11 @@ type Lease struct {
 	o    LeaseOptions
 	base time.Time // carries the monotonic reading that until counts from
 
-	attempt  string // of the entry that is ours
-	revision uint64 // of the last write that is known; 0: we hold nothing
-	over     bool   // released or revoked: it is never valid again
-	heir     string // process that is to hold it next; empty: nobody knows
+	attempt  string   // of the entry that is ours
+	revision uint64   // of the last write that is known; 0: we hold nothing
+	over     bool     // released or revoked: it is never valid again
+	heir     string   // process that is to hold it next; empty: nobody knows
+	believed [2]int64 // what until and wall were, also after the lease was found to be lost
 
 	epoch atomic.Uint64 // 0: never held
 	until atomic.Int64  // deadline by the monotonic clock, in nanoseconds after base
@@ -98,6 +99,7 @@ func (l *Lease) Acquire(ctx context.Context) error {
 		return ErrLost
 	}
 	asked := time.Now() // before the request: the store counts from a later instant
+	ran := int64(asked.Sub(l.base)) < l.believed[0] && asked.UnixNano() < l.believed[1]
 	attempt := strconv.FormatUint(attempts.Add(1), 10)
 	revision, err := l.o.Store.Create(ctx, l.o.Key, l.value(attempt, 0))
 	epoch := revision
@@ -107,7 +109,7 @@ func (l *Lease) Acquire(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := l.mark(ctx, epoch); err != nil {
+	if err := l.mark(ctx, epoch, ran); err != nil {
 		return err
 	}
 	l.attempt, l.revision = attempt, revision
@@ -136,8 +138,9 @@ func (l *Lease) adopt(ctx context.Context) (asked time.Time, attempt string, epo
 	return asked, r.Attempt, epoch, revision, err
 }
 
-// mark writes down that the lease is ours under epoch, and looks who held it last.
-func (l *Lease) mark(ctx context.Context, epoch uint64) error {
+// mark writes down that the lease is ours under epoch, and looks who held it last. Where nothing tells, since somebody deleted that as well,
+// nobody can have had a lease that still ran when it was asked for: whoever knew of it waits for its end, and who did not would have left a mark.
+func (l *Lease) mark(ctx context.Context, epoch uint64, ran bool) error {
 	if l.o.Marks == nil {
 		return nil
 	}
@@ -152,8 +155,12 @@ func (l *Lease) mark(ctx context.Context, epoch uint64) error {
 		return err
 	}
 	var last markRecord
-	if !missing && (json.Unmarshal(entry.Value, &last) != nil || last.Version != markVersion) {
-		last = markRecord{}
+	switch {
+	case !missing && json.Unmarshal(entry.Value, &last) == nil && last.Version == markVersion:
+	case ran:
+		last.Process = l.o.Process
+	default:
+		last.Process = "" // nobody knows
 	}
 	if missing {
 		_, err = l.o.Marks.Create(ctx, l.o.MarkKey, data)
@@ -231,8 +238,9 @@ func (l *Lease) ours(entry Entry) bool {
 // extend moves the deadline to what a successful request asked for at asked is good for.
 func (l *Lease) extend(asked time.Time) {
 	good := l.o.TTL - l.o.Margin
-	l.wall.Store(asked.Add(good).UnixNano())
-	l.until.Store(int64(asked.Sub(l.base) + good))
+	l.believed = [2]int64{int64(asked.Sub(l.base) + good), asked.Add(good).UnixNano()}
+	l.wall.Store(l.believed[1])
+	l.until.Store(l.believed[0])
 }
 
 // lapse ends the validity now; the lease may be acquired again.

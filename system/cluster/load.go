@@ -80,6 +80,10 @@ func (s *Sessions) readSessions(ctx context.Context, kv jetstream.KeyValue, tota
 	for i, id := range shardIDs {
 		keys[i] = shardKey{total, id}.session()
 	}
+	ahead, err := s.bucket.ahead(ctx)
+	if err != nil {
+		return nil, err
+	}
 	values, err := get(ctx, kv, keys)
 	if err != nil {
 		return nil, err
@@ -95,10 +99,26 @@ func (s *Sessions) readSessions(ctx context.Context, kv jetstream.KeyValue, tota
 			s.log.Warn("stored session cannot be read and is ignored", "key", keys[i], "err", err)
 			continue
 		}
-		c.Written = entry.Created()
+		c.Contact, c.Written = ourContact(c, entry.Created().Add(ahead)), entry.Created()
 		sessions[c.ShardID] = c
 	}
 	return sessions, nil
+}
+
+// clockSlack is how far two clocks may be apart without that anybody minds. What is asked of a contact is whether it was within minutes.
+const clockSlack = 10 * time.Second
+
+// ourContact is c's last contact by our own clock. c has it, and when it was written, by the clock of the node that wrote it, which may be
+// hours off; written is when that was by ours.
+func ourContact(c messages.Checkpoint, written time.Time) time.Time {
+	if c.Contact.IsZero() || c.Written.IsZero() {
+		return c.Contact
+	}
+	ours := written.Add(-max(c.Written.Sub(c.Contact), 0))
+	if ours.Sub(c.Contact).Abs() < clockSlack {
+		return c.Contact
+	}
+	return ours
 }
 
 // readGuilds puts the guild sets into sessions.
@@ -211,6 +231,6 @@ func parseKey(key string) (kind string, k shardKey, ok bool) {
 	total, err := strconv.Atoi(parts[1])
 	id, err2 := strconv.Atoi(parts[2])
 	k = shardKey{total, id}
-	ok = err == nil && err2 == nil && 0 <= id && id < total && (key == k.session() || key == k.guilds())
+	ok = err == nil && err2 == nil && 0 <= id && id < total && total <= maxShards && (key == k.session() || key == k.guilds())
 	return parts[0], k, ok
 }

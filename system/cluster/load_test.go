@@ -163,3 +163,35 @@ func TestLoad_of_1000_shards_is_fast(t *testing.T) {
 		}
 	}
 }
+
+// Clocks of two nodes may differ by hours; a session that was served a moment ago can be resumed all the same.
+func TestLoad_tells_the_last_contact_by_our_own_clock(t *testing.T) {
+	srv := startServer(t)
+	store, js := newStore(t, srv, SessionsOptions{})
+	kv, err := js.KeyValue(t.Context(), "drover_sessions")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for id, off := range []time.Duration{0, 2 * time.Second, -time.Hour, 3 * time.Hour} {
+		c := checkpoint(id, 4)
+		theirs := time.Now().Add(off)
+		c.Contact = theirs.Add(-time.Minute)
+		data, err := encodeSession(&c, theirs)
+		if err == nil {
+			_, err = kv.Put(t.Context(), shardKey{4, id}.session(), data)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		loaded, err := store.Load(t.Context(), 4, []int{id})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if age := time.Since(loaded.Sessions[id].Contact); age < 50*time.Second || age > 70*time.Second {
+			t.Errorf("a clock that differs by %v: got a contact %v ago, want a minute", off, age)
+		}
+		if near := off.Abs() < clockSlack; near && !loaded.Sessions[id].Contact.Equal(time.UnixMilli(c.Contact.UnixMilli())) {
+			t.Errorf("a clock that differs by %v: got %v, want %v as it was written", off, loaded.Sessions[id].Contact, c.Contact)
+		}
+	}
+}

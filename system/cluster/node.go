@@ -91,6 +91,7 @@ type Node struct {
 	mu       sync.Mutex
 	leases   table[leaseRow]
 	members  table[member]
+	garbled  uint64 // revision of the last preferences that could not be read
 	prefer   []Preference
 	heard    time.Time // when leases and members were last listed: when that was asked for
 	moved    time.Time // when the members last changed in a way that changes the plan

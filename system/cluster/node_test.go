@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -384,25 +385,30 @@ func TestNode_no_pool_moves_when_the_server_was_away_for_everybody(t *testing.T)
 
 func TestNode_buckets_deleted_under_it_are_made_again_and_no_pool_moves(t *testing.T) {
 	t.Parallel()
-	srv := startServer(t)
-	a, b := newTestNode(t, srv, "a", 4), newTestNode(t, srv, "b", 4)
-	referee(t, 4, a, b)
-	a.run(t)
-	b.run(t)
-	spread(t, 4, a, b)
-	lease := a.host.lease(a.pools()[0])
-	first := lease.Epoch()
-	for _, bucket := range []string{"leases", "members"} {
-		if err := a.js.DeleteKeyValue(t.Context(), "drover_"+bucket); err != nil {
-			t.Fatal(err)
-		}
-	}
-	eventually(t, "leases under new epochs", func() bool { return lease.Epoch() > first && len(keysOf(t, a.o.Leases)) == 4 })
-	spread(t, 4, a, b)
-	for _, n := range []*testNode{a, b} {
-		if len(n.host.events) != 2 {
-			t.Errorf("%s: got %v, want two times serve and nothing more", n.o.Name, n.host.events)
-		}
+	for _, buckets := range [][]string{{"leases", "members"}, {"fleet", "leases", "members"}} {
+		t.Run(strings.Join(buckets, " "), func(t *testing.T) {
+			t.Parallel()
+			srv := startServer(t)
+			a, b := newTestNode(t, srv, "a", 4), newTestNode(t, srv, "b", 4)
+			referee(t, 4, a, b)
+			a.run(t)
+			b.run(t)
+			spread(t, 4, a, b)
+			lease := a.host.lease(a.pools()[0])
+			first := lease.Epoch()
+			for _, bucket := range buckets {
+				if err := a.js.DeleteKeyValue(t.Context(), "drover_"+bucket); err != nil {
+					t.Fatal(err)
+				}
+			}
+			eventually(t, "leases under new epochs", func() bool { return lease.Epoch() > first && len(keysOf(t, a.o.Leases)) == 4 })
+			spread(t, 4, a, b)
+			for _, n := range []*testNode{a, b} {
+				if len(n.host.events) != 2 {
+					t.Errorf("%s: got %v, want two times serve and nothing more", n.o.Name, n.host.events)
+				}
+			}
+		})
 	}
 }
 

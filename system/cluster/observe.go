@@ -189,12 +189,16 @@ func (n *Node) hearFleet(e Entry) {
 		signal(n.relist)
 	case preferKey:
 		prefer, err := decodePrefer(e.Value)
-		if err != nil && e.Revision != 0 {
-			n.log.Warn("preferences cannot be read and are ignored", "key", preferKey, "err", err)
-		}
 		n.mu.Lock()
+		news := err != nil && e.Revision > n.garbled
+		if news {
+			n.garbled = e.Revision
+		}
 		n.prefer = prefer
 		n.mu.Unlock()
+		if news {
+			n.log.Warn("preferences cannot be read and are ignored", "key", preferKey, "err", err)
+		}
 		signal(n.kick)
 	}
 }

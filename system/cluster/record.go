@@ -26,7 +26,7 @@ type sessionRecord struct {
 	// By stream (EVENTS, COMMANDS), whatever configuration calls it: a stream may be renamed between two starts.
 	Acked  map[string]int64  `json:"acked"`
 	Stored map[string]uint64 `json:"stored"`
-	// Unix ms. Contact is 0 where the checkpoint has none; WrittenAt is for people who look at the bucket.
+	// Unix ms by the writer's clock. Contact is 0 where the checkpoint has none; WrittenAt tells how old it was then.
 	Contact   int64 `json:"contact"`
 	WrittenAt int64 `json:"written_at"`
 }
@@ -53,7 +53,8 @@ func encodeSession(c *messages.Checkpoint, now time.Time) ([]byte, error) {
 	return json.Marshal(r)
 }
 
-// decodeSession reads the record of one shard of total. Its errors hold nothing of the record but numbers.
+// decodeSession reads the record of one shard of total, with all instants by the clock of who wrote it. Its errors hold nothing of the record
+// but numbers.
 func decodeSession(data []byte, total, shardID int) (messages.Checkpoint, error) {
 	var r sessionRecord
 	if json.Unmarshal(data, &r) != nil { // its text would quote the record
@@ -73,6 +74,9 @@ func decodeSession(data []byte, total, shardID int) (messages.Checkpoint, error)
 	}
 	if r.Contact != 0 {
 		c.Contact = time.UnixMilli(r.Contact)
+	}
+	if r.WrittenAt != 0 {
+		c.Written = time.UnixMilli(r.WrittenAt)
 	}
 	for s := range messages.Stream(messages.Streams) {
 		seq, known := r.Acked[s.String()]

@@ -110,7 +110,13 @@ var loneFaults = []loneFault{
 		c.movedAtMost("a twin", before, 0)
 	},
 	func(c *simScript, _ *simNode, _ []*simNode, before []poolState) {
-		c.wipe([]*modelBucket{c.leases, c.members, c.fleet}[c.dice.intn(3)])
+		all := []*modelBucket{c.leases, c.members, c.fleet}
+		if i := c.dice.intn(4); i < len(all) {
+			all = all[i : i+1]
+		}
+		for _, b := range all {
+			c.wipe(b)
+		}
 		time.Sleep(2 * c.ttl)
 		c.settle()
 		c.movedAtMost("a deleted bucket", before, 0)

@@ -27,6 +27,9 @@ type Options struct {
 	Server *Embedded
 	// Name is what NATS shows of this connection: "drover <node>".
 	Name string
+	// Inbox is what subjects begin with that we are answered on, so that a user can have an inbox that no other may read. Empty:
+	// _INBOX, as all clients have it.
+	Inbox string
 
 	// Credentials; what the URL holds comes second to them. At most one of User (with Password),
 	// Token, CredsFile and NKeyFile.
@@ -57,6 +60,8 @@ type Hooks struct {
 	Connected func()      // connected for the first time or again
 	Lost      func(error) // not connected any more, or the first attempt failed
 	Closed    func(error) // closed for good, although nobody called Close: the server refuses what we do
+	// Refused tells that NATS does not let us publish or subscribe to a subject; once for each.
+	Refused func(*RefusedError)
 	// Made tells that a stream was created. again: it had existed before, so its events are gone.
 	Made func(stream messages.Stream, again bool)
 }
@@ -88,6 +93,7 @@ type Broker struct {
 	settingUp chan struct{} // capacity 1: held by the one EnsureStreams that is at work
 
 	closing atomic.Bool // Close was called
+	refused refusals
 
 	mu      sync.Mutex
 	lastErr error                       // why there is no connection; nil while there is one
@@ -138,6 +144,9 @@ func (b *Broker) Err() error {
 	}
 	return b.lastErr
 }
+
+// Refused is what NATS does not let us do, as far as we have tried lately.
+func (b *Broker) Refused() []*RefusedError { return b.refused.standing(time.Now()) }
 
 // WaitConnected returns when NATS is reachable, with ctx's cause, or with ErrClosed.
 func (b *Broker) WaitConnected(ctx context.Context) error {
@@ -198,9 +207,8 @@ func (b *Broker) natsOptions() (nats.Options, error) {
 	n.DisconnectedErrCB = b.onLost
 	n.ReconnectErrCB = b.onLost
 	n.ClosedCB = b.onClosed
-	n.AsyncErrorCB = func(_ *nats.Conn, _ *nats.Subscription, err error) {
-		b.log.Warn("nats reported an error", "err", b.clean(err))
-	}
+	n.AsyncErrorCB = b.onError
+	n.InboxPrefix = b.opts.Inbox
 	if err := b.opts.credentials(&n); err != nil {
 		return n, err
 	}
@@ -227,6 +235,21 @@ func (b *Broker) onConnected(*nats.Conn) {
 	}
 }
 
+// onError hears of what a server or nats.go complains about while the connection lives.
+func (b *Broker) onError(_ *nats.Conn, _ *nats.Subscription, err error) {
+	<-b.connected
+	refused, news := b.refused.note(err.Error(), time.Now())
+	switch {
+	case refused == nil:
+		b.log.Warn("nats reported an error", "err", b.clean(err))
+	case news: // once: each request that is tried again is refused again
+		b.log.Error("nats refuses a subject", "action", refused.action(), "subject", refused.Subject, "err", refused)
+		if b.opts.Hooks.Refused != nil {
+			b.opts.Hooks.Refused(refused)
+		}
+	}
+}
+
 // onLost hears of the loss and of every failed attempt after it. Only the first is told to the
 // hook; another reason is logged, at most every 10 s.
 func (b *Broker) onLost(nc *nats.Conn, err error) {
@@ -234,6 +257,7 @@ func (b *Broker) onLost(nc *nats.Conn, err error) {
 	if errors.Is(err, errBusy) || nc.IsClosed() {
 		return
 	}
+	b.refused.clear()
 	switch {
 	case err == nil:
 		err = errors.New("the connection was closed")

@@ -105,7 +105,7 @@ func NewPublisher(b *Broker, o PublisherOptions) *Publisher {
 		shed:     make(map[string]bool, len(o.Shed)),
 		began:    time.Now(),
 		settler:  settler{acks: make(chan *nats.Msg, acksRoom(b.opts.Window))},
-		inbox:    nats.NewInbox() + ".",
+		inbox:    b.nc.NewInbox() + ".",
 		replays:  make(chan struct{}, 1),
 		done:     make(chan struct{}),
 		toFeed:   make(chan struct{}, 1),

@@ -34,6 +34,8 @@ type Config struct {
 	Health       Health       `mapstructure:"health"`
 	Shutdown     Shutdown     `mapstructure:"shutdown"`
 	Cluster      Cluster      `mapstructure:"cluster"`
+	Database     Database     `mapstructure:"database"`
+	Worker       Worker       `mapstructure:"worker"`
 }
 
 // Discord says which bot this is and what it asks the gateway for.
@@ -256,6 +258,66 @@ type Cluster struct {
 	Capacity int `mapstructure:"capacity"`
 }
 
+// Database is PostgreSQL, for `drover worker`, `drover migrate` and `drover
+// retention`. `drover run` needs none.
+type Database struct {
+	// URL is postgres://user:password@host:port/database?sslmode=…, or the same as
+	// key=value words; a secret as a whole. Usually it leads through PgBouncer.
+	URL Secret `mapstructure:"url"`
+	// MigrateURL is the same for the owner, straight to PostgreSQL. Empty: URL.
+	MigrateURL Secret `mapstructure:"migrate_url"`
+	// MaxConns bounds the connections of a process, 1 to 1000. Too low: transactions
+	// wait for one another. Too high: all processes together ask for more than
+	// PgBouncer's pool serves, and wait there.
+	MaxConns int `mapstructure:"max_conns"`
+	// ConnectTimeout bounds one attempt to connect, 100ms to 1m.
+	ConnectTimeout time.Duration `mapstructure:"connect_timeout"`
+	// StatementTimeout bounds each statement, and how long a transaction may stand
+	// idle, 100ms to 30s: PgBouncer ends connections at 30s. Too low: large guilds
+	// fail. Too high: a stuck transaction holds its locks for so long.
+	StatementTimeout time.Duration `mapstructure:"statement_timeout"`
+}
+
+// MigrationURL is the address for the owner: database.migrate_url, else
+// database.url.
+func (d Database) MigrationURL() Secret {
+	if d.MigrateURL != "" {
+		return d.MigrateURL
+	}
+	return d.URL
+}
+
+// Worker is `drover worker`, which keeps the database in step with the streams.
+type Worker struct {
+	// Durable is the name of the durable consumer, before streams.prefix is put in
+	// front: letters, digits, _ and -, at most 64. Workers of one name share the
+	// events.
+	Durable string `mapstructure:"durable"`
+	// Batch is how many events are asked for at once, and at most in one
+	// transaction, 1 to 10000. Too low: a transaction for each event. Too high: more
+	// is done again after an error.
+	Batch int `mapstructure:"batch"`
+	// Concurrency is how many communities are worked on at once, 1 to 1000. Too low:
+	// a large one holds up the others. Too high: transactions wait for connections;
+	// above database.max_conns it brings nothing.
+	Concurrency int `mapstructure:"concurrency"`
+	// AckWait is how long JetStream waits before it delivers an event again, 1s to
+	// 10m. Too low: what is being worked on comes twice, and is dropped. Too high:
+	// what a killed worker held waits for so long.
+	AckWait time.Duration `mapstructure:"ack_wait"`
+	Dead    Dead          `mapstructure:"dead"`
+}
+
+// Dead is the stream of events that a worker can never apply.
+type Dead struct {
+	// Name is the stream's name, before streams.prefix is put in front.
+	Name string `mapstructure:"name"`
+	// MaxAge is how long they stay, 1m to 8760h. Too low: nobody has seen them.
+	MaxAge time.Duration `mapstructure:"max_age"`
+	// MaxBytes bounds the stream, at least 1MiB; the oldest go first.
+	MaxBytes Bytes `mapstructure:"max_bytes"`
+}
+
 // Default is the configuration of a node that was told nothing. It is the only
 // place with defaults.
 func Default() Config {
@@ -290,5 +352,10 @@ func Default() Config {
 		Health:       Health{MinReady: 1.0},
 		Shutdown:     Shutdown{Timeout: 20 * time.Second},
 		Cluster:      Cluster{LeaseTTL: 10 * time.Second, Capacity: 1},
+		Database:     Database{MaxConns: 10, ConnectTimeout: 5 * time.Second, StatementTimeout: 10 * time.Second},
+		Worker: Worker{
+			Durable: "worker", Batch: 256, Concurrency: 8, AckWait: 30 * time.Second,
+			Dead: Dead{Name: "DEAD", MaxAge: 7 * 24 * time.Hour, MaxBytes: 256 << 20},
+		},
 	}
 }

@@ -22,6 +22,7 @@ func TestLoad_reads_every_alias(t *testing.T) {
 		{"METRICS_PORT=8081", "http.addr", ":8081"},
 		{"LOG_LEVEL=DEBUG", "log.level", "debug"},
 		{"LOG_LEVEL=warning", "log.level", "warn"},
+		{"DATABASE_URL=postgres://u:p@h/d", "database.url", "postgres://u:p@h/d"},
 	}
 	tested := map[string]bool{}
 	for _, tt := range tests {
@@ -58,8 +59,8 @@ func TestLoad_prefers_the_stronger_variable(t *testing.T) {
 		all := append([]string{envName(key)}, names...)
 		for i := range all[:len(all)-1] {
 			t.Run(all[i], func(t *testing.T) {
-				value := map[string]string{"log.level": "debug", "nats.url": "nats://h:1", "http.addr": "4001"}[key]
-				weaker := map[string]string{"log.level": "error", "nats.url": "nats://h:2", "http.addr": "4002"}[key]
+				value := map[string]string{"log.level": "debug", "nats.url": "nats://h:1", "http.addr": "4001", "database.url": "postgres://h/1"}[key]
+				weaker := map[string]string{"log.level": "error", "nats.url": "nats://h:2", "http.addr": "4002", "database.url": "postgres://h/2"}[key]
 				if value == "" {
 					value, weaker = "1", "2"
 				}
@@ -106,6 +107,10 @@ func TestLoad_every_key_from_its_variable(t *testing.T) {
 		"events.allow": "MESSAGE_CREATE", "events.deny": "TYPING_START",
 		"http.addr": "h:1", "log.level": "debug", "log.format": "text", "metrics.shard_labels": "never",
 		"health.min_ready": "0.5", "shutdown.timeout": "1m", "cluster.node": "n1", "cluster.lease_ttl": "4s", "cluster.capacity": "2",
+		"database.url": "postgres://u:p@h/d", "database.migrate_url": "postgres://o:p@h/d", "database.max_conns": "3",
+		"database.connect_timeout": "1s", "database.statement_timeout": "20s",
+		"worker.durable": "w2", "worker.batch": "10", "worker.concurrency": "3", "worker.ack_wait": "10s",
+		"worker.dead.name": "LOST", "worker.dead.max_age": "24h", "worker.dead.max_bytes": "1MiB",
 	}
 	for _, f := range allFields {
 		if text[f.key] == "" {

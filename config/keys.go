@@ -33,6 +33,7 @@ var aliases = map[string][]string{
 	"nats.url":          {"NATS_URL"},
 	"http.addr":         {"HTTP_PORT", "METRICS_PORT"},
 	"log.level":         {"LOG_LEVEL"},
+	"database.url":      {"DATABASE_URL"},
 }
 
 // field is one key together with its place in Config.

@@ -140,7 +140,7 @@ func TestLoad_reports_everything_wrong_at_once(t *testing.T) {
 
 func TestLoad_refuses_a_wrong_file(t *testing.T) {
 	tests := []struct{ name, text, want string }{
-		{"unknown_section", "databse:\n  url: x\n", "databse: is not a known key: remove it, or see `drover config print --default` for all keys [F:1]"},
+		{"unknown_section", "telemtry:\n  url: x\n", "telemtry: is not a known key: remove it, or see `drover config print --default` for all keys [F:1]"},
 		{"misspelt_section", "pol:\n  size: 3\n", "pol: is not a known key: did you mean pool? [F:1]"},
 		{"capital_key", "pool:\n  Size: 3\n", "pool.Size: is not a known key: keys are in lower case, write pool.size [F:2]"},
 		{"dotted_key", "pool.size: 3\n", "pool.size: is not a known key: write each part on a line of its own, indented below the one before [F:1]"},
@@ -285,6 +285,7 @@ func TestLoad_never_shows_a_secret(t *testing.T) {
 		{File: writeFile(t, "nats: {url: 'nats://u:hunter2@@%zz'}")},
 		{File: writeFile(t, "nats: {url: 'nats://u:p,hunter2@h:1:1'}")},
 		{File: writeFile(t, "nats: {url: 'u:hunter2@'}")},
+		{File: writeFile(t, "database: {max_conns: 0, url: 'host=h password=hunter2'}")},
 		{File: writeFile(t, "discord: {api_url: 'ftp://u:hunter2@h'}")},
 		{File: writeFile(t, "discord: {api_url: 'http://h/?key=hunter2'}")},
 		{Dirs: []string{}, Env: []string{"DROVER_NATS_PASSWORD=hunter2", "DROVER_DISCORD_TOKE=hunter2"}},
@@ -324,6 +325,7 @@ func FuzzLoad(f *testing.F) {
 		tidy(&cfg)
 		// Whatever passes must survive being written and read again.
 		if len(found) > 0 || cfg.Validate() != nil || cfg.NATS.credentials() != nil || cfg.Discord.Token != "" ||
+			cfg.Database.URL+cfg.Database.MigrateURL != "" ||
 			strings.Contains(string(cfg.Discord.APIURL), "@") {
 			return
 		}

@@ -21,6 +21,8 @@ const (
 	maxReplicas    = 5 // JetStream's own limit
 	maxCapacity    = 1000
 	maxReserve     = 1_000_000
+	maxConns       = 1000
+	maxBatch       = 10_000
 )
 
 // minSpool is the smallest spool: below it, it would be full before it helps.
@@ -66,6 +68,8 @@ func (c Config) Validate() error {
 	}
 	checkDuration(&ps, "shutdown.timeout", c.Shutdown.Timeout, 100*time.Millisecond, time.Hour)
 	c.Cluster.validate(&ps)
+	c.Database.validate(&ps)
+	c.Worker.validate(&ps, c.Streams)
 	return ps.err()
 }
 
@@ -82,6 +86,65 @@ func (c Cluster) validate(ps *problems) {
 	}
 	checkDuration(ps, "cluster.lease_ttl", c.LeaseTTL, 2*time.Second, time.Minute)
 	checkRange(ps, "cluster.capacity", c.Capacity, 1, maxCapacity)
+}
+
+func (d Database) validate(ps *problems) {
+	checkRange(ps, "database.max_conns", d.MaxConns, 1, maxConns)
+	checkDuration(ps, "database.connect_timeout", d.ConnectTimeout, 100*time.Millisecond, time.Minute)
+	checkDuration(ps, "database.statement_timeout", d.StatementTimeout, 100*time.Millisecond, 30*time.Second)
+}
+
+func (w Worker) validate(ps *problems, s Streams) {
+	if !streamWord.MatchString(w.Durable) || len(w.Durable) > 64 {
+		ps.add("worker.durable", "", "%q is not a consumer's name: use at most 64 letters, digits, _ and -", w.Durable)
+	}
+	checkRange(ps, "worker.batch", w.Batch, 1, maxBatch)
+	checkRange(ps, "worker.concurrency", w.Concurrency, 1, maxConns)
+	checkDuration(ps, "worker.ack_wait", w.AckWait, time.Second, 10*time.Minute)
+	if !streamWord.MatchString(w.Dead.Name) || len(w.Dead.Name) > 128 {
+		ps.add("worker.dead.name", "", "%q is not a stream's name: use at most 128 letters, digits, _ and -", w.Dead.Name)
+	}
+	if w.Dead.Name == s.Events.Name || w.Dead.Name == s.Commands.Name {
+		ps.add("worker.dead.name", "", "%q is the name of another stream of drover's too: give each stream its own", w.Dead.Name)
+	}
+	checkDuration(ps, "worker.dead.max_age", w.Dead.MaxAge, time.Minute, 8760*time.Hour)
+	if w.Dead.MaxBytes < minSpool {
+		ps.add("worker.dead.max_bytes", "", "%s is below %s: write a larger size", w.Dead.MaxBytes, minSpool)
+	}
+}
+
+// RequireDatabase returns an *Error unless database.url is an address of
+// PostgreSQL. Validate does not look at it: DATABASE_URL may be set for another
+// program, to another kind of database, beside a `drover run` that needs none.
+func (c Config) RequireDatabase() error {
+	return requireDatabase("database.url", c.Database.URL,
+		"set DATABASE_URL to the address of PgBouncer or PostgreSQL, like postgres://app_worker:password@host:6432/drover?sslmode=verify-full")
+}
+
+// RequireMigration returns an *Error unless Database.MigrationURL is an address
+// of PostgreSQL.
+func (c Config) RequireMigration() error {
+	key := "database.migrate_url"
+	if c.Database.MigrateURL == "" && c.Database.URL != "" {
+		key = "database.url"
+	}
+	return requireDatabase(key, c.Database.MigrationURL(),
+		"set DROVER_DATABASE_MIGRATE_URL to the owner's address of PostgreSQL itself, like postgres://postgres:password@host:5432/drover?sslmode=verify-full")
+}
+
+// requireDatabase tells only what is wrong with an address, and nothing of it: a
+// password may stand anywhere in it.
+func requireDatabase(key string, value Secret, remedy string) error {
+	var ps problems
+	scheme, _, found := strings.Cut(string(value), "://")
+	switch {
+	case value == "":
+		ps.add(key, "", "there is none: %s", remedy)
+	case found && scheme != "postgres" && scheme != "postgresql",
+		!found && !strings.Contains(string(value), "="):
+		ps.add(key, "", "the value is not an address of PostgreSQL: %s", remedy)
+	}
+	return ps.err()
 }
 
 // RequireToken returns an *Error unless there is a bot token. Only who talks to

@@ -4,6 +4,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -58,6 +59,26 @@ func TestValidate(t *testing.T) {
 			[]string{`nats.url: "nats://a:70000" has the port 70000: use 1 to 65535`}},
 		{"nats_nonsense", func(c *Config) { c.NATS.URL = "nats://:" },
 			[]string{`nats.url: "nats://:" is not a server: write it like nats://host:4222`}},
+		{"worker_limits", func(c *Config) {
+			c.Worker = Worker{Durable: "a.b", Batch: 0, Concurrency: 1001, AckWait: time.Millisecond, Dead: Dead{Name: "EVENTS", MaxAge: time.Second, MaxBytes: 5}}
+		},
+			[]string{
+				`worker.durable: "a.b" is not a consumer's name: use at most 64 letters, digits, _ and -`,
+				"worker.batch: 0 is below 1: write 1 to 10000",
+				"worker.concurrency: 1001 is above 1000: write 1 to 1000",
+				"worker.ack_wait: 1ms is below 1s: write 1s to 10m",
+				`worker.dead.name: "EVENTS" is the name of another stream of drover's too: give each stream its own`,
+				"worker.dead.max_age: 1s is below 1m: write 1m to 8760h",
+				"worker.dead.max_bytes: 5 is below 1MiB: write a larger size",
+			}},
+		{"database_limits", func(c *Config) {
+			c.Database.MaxConns, c.Database.ConnectTimeout, c.Database.StatementTimeout = 0, time.Hour, time.Minute
+		},
+			[]string{
+				"database.max_conns: 0 is below 1: write 1 to 1000",
+				"database.connect_timeout: 1h is above 1m: write 100ms to 1m",
+				"database.statement_timeout: 1m is above 30s: write 100ms to 30s",
+			}},
 		{"nats_none_in_a_list", func(c *Config) { c.NATS.URL = "nats://a,none" },
 			[]string{"nats.url: none stands in a list of servers: write none alone, or remove it"}},
 		{"nats_two_ways_to_log_in", func(c *Config) { c.NATS.URL = "nats://u:p@a"; c.NATS.Token = "t" },
@@ -189,6 +210,45 @@ func TestValidate(t *testing.T) {
 			tt.change(&c)
 			if diff := cmp.Diff(tt.want, problemTexts(t, c.Validate())); diff != "" {
 				t.Error(diff)
+			}
+		})
+	}
+}
+
+func TestRequireDatabase_tells_what_is_wrong_and_no_secret(t *testing.T) {
+	tests := []struct {
+		name         string
+		url, migrate Secret
+		key          string // of the wrong address for migrations
+		word         string // of what is said about it; empty: right
+	}{
+		{"nothing", "", "", "database.migrate_url", "there is none"},
+		{"other_database", "mysql://u:hunter2@h/d", "", "database.url", "not an address"},
+		{"other_database_for_migrations", "postgres://h/d", "mysql://u:hunter2@h", "database.migrate_url", "not an address"},
+		{"no_address", "postgres://h/d", "hunter2", "database.migrate_url", "not an address"},
+		{"url_for_both", "postgresql://u:hunter2@h/d", "", "", ""},
+		{"words", "host=/run/postgresql dbname=drover", "host=h password=hunter2", "", ""},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			c := Default()
+			c.Database.URL, c.Database.MigrateURL = tt.url, tt.migrate
+			if err := c.Validate(); err != nil {
+				t.Errorf("Validate: got %v, want nil: drover run needs no database", err)
+			}
+			got := strings.Join(problemTexts(t, c.RequireMigration()), "")
+			if tt.word == "" {
+				if got != "" {
+					t.Errorf("got %q, want nothing", got)
+				}
+			} else if !strings.HasPrefix(got, tt.key+": ") || !strings.Contains(got, tt.word) {
+				t.Errorf("got %q, want %s: %s", got, tt.key, tt.word)
+			}
+			if wrong := c.RequireDatabase() != nil; wrong != (tt.url == "" || strings.HasPrefix(string(tt.url), "mysql")) {
+				t.Errorf("RequireDatabase: got an error %v for %q", wrong, tt.url.Reveal())
+			}
+			if strings.Contains(got, "hunter2") {
+				t.Errorf("secret in %s", got)
 			}
 		})
 	}

@@ -33,7 +33,8 @@ type demo struct {
 	rate  float64
 	page  string
 	nats  string
-	nodes error // how the node ended
+	nodes error   // how the node ended
+	db    *demoDB // nil without --with-db
 
 	mu     sync.Mutex
 	recent []stream.Message // newest last, bounded
@@ -47,6 +48,7 @@ type demoFlags struct {
 	concurrency          int
 	rate                 float64
 	calm, plain          bool
+	withDB               bool
 }
 
 func newDemoCommand() *cobra.Command {
@@ -58,10 +60,14 @@ func newDemoCommand() *cobra.Command {
 shards, its embedded NATS server, and a consumer that shows what arrives in the streams. It needs no
 token, no network and no other program, and leaves nothing behind.
 
+With --with-db it also starts PostgreSQL and PgBouncer (Debian: apt-get install postgresql pgbouncer) in a temporary folder, makes the
+schema, and runs a worker (drover worker) that keeps communities and members in step: the view then shows the rows.
+
 Every few seconds it breaks a connection, so that you see a session being resumed. The node's status page is
 on http.addr; workers, or "drover tail", can read the streams on nats.embedded.listen meanwhile.`,
 		Example: `  drover demo
   drover demo --shards 100 --rate 5000
+  drover demo --with-db
   drover demo --http-addr 127.0.0.1:9191 --nats-listen 127.0.0.1:4333`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return runDemo(cmd.Context(), f) },
@@ -75,6 +81,7 @@ on http.addr; workers, or "drover tail", can read the streams on nats.embedded.l
 	flags.IntVar(&f.concurrency, "max-concurrency", 16, "shards that may identify at once, every 5 s")
 	flags.Float64Var(&f.rate, "rate", 250, "events per second over all shards")
 	flags.BoolVar(&f.calm, "calm", false, "break no connections")
+	flags.BoolVar(&f.withDB, "with-db", false, "with PostgreSQL, PgBouncer and a worker")
 	flags.BoolVar(&f.plain, "plain", false, "plain lines even on a terminal")
 	return cmd
 }
@@ -119,6 +126,12 @@ func runDemo(ctx context.Context, f demoFlags) error {
 		return err
 	}
 	d := &demo{cfg: cfg, sim: sim, calm: f.calm, rate: f.rate}
+	if f.withDB {
+		if d.db, err = startDemoDB(ctx); err != nil {
+			return err
+		}
+		defer d.db.close()
+	}
 	return d.run(ctx, log, live)
 }
 
@@ -154,6 +167,14 @@ func (d *demo) run(ctx context.Context, log *slog.Logger, live bool) error {
 	case addr := <-listening:
 		d.page, d.nats = pageURL(addr), node.EmbeddedURL()
 		owned.Go(func() { d.consume(ctx, log) })
+		if d.db != nil {
+			owned.Go(func() { d.db.count(ctx) })
+			owned.Go(func() {
+				if err := d.db.work(ctx, d.cfg, d.nats, log); err != nil {
+					log.Error("demo worker", "err", err)
+				}
+			})
+		}
 		if !d.calm {
 			owned.Go(func() { d.trouble(ctx) })
 		}
@@ -237,6 +258,10 @@ func (d *demo) trouble(ctx context.Context) {
 // farewell says what the demo has shown.
 func (d *demo) farewell() {
 	t := d.node.Traffic()
+	if d.db != nil {
+		d.db.look(context.Background())
+		fmt.Printf("\nPostgreSQL held %s.", d.db.line())
+	}
 	fmt.Printf("\n%s events read from the gateway, %s acknowledged by JetStream (life-cycle events included), %d open. "+
 		"Sessions were left resumable.\nNext: README.md, or drover run --help\n", thousands(t.Received), thousands(t.Routed), t.Unacked)
 }

@@ -132,6 +132,9 @@ func (v *demoView) View() string {
 		faint.Render("events"), thousands(uint64(v.rate)), thousands(uint64(s.GuildsTotal)), short(t.P50), short(t.P99), t.Unacked)
 	line(" %s  EVENTS %s · COMMANDS %s, as a worker reads them from %s", faint.Render("stored"),
 		thousands(v.stored[messages.Events]), thousands(v.stored[messages.Commands]), v.demo.nats)
+	if v.demo.db != nil {
+		line(" %s  %s", faint.Render("tables"), v.demo.db.line())
+	}
 	line("")
 	for _, m := range last(v.recent, 8) {
 		line("   %s", eventLine(m))
@@ -237,6 +240,9 @@ func (d *demo) printSummary(s messages.NodeStatus) {
 	t := s.Traffic
 	fmt.Printf("%s %d of %d shards ready, %s guilds, %s events read, %s acknowledged, p99 %s\n", time.Now().Format("15:04:05"),
 		s.ShardsReady, s.ShardsTotal, thousands(uint64(s.GuildsTotal)), thousands(t.Received), thousands(t.Routed), short(t.P99))
+	if d.db != nil {
+		fmt.Println("         PostgreSQL: " + d.db.line())
+	}
 	d.mu.Lock()
 	newest := append([]stream.Message(nil), last(d.recent, 3)...)
 	d.mu.Unlock()

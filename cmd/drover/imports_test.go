@@ -51,9 +51,30 @@ var rules = []rule{
 	{
 		"leaf packages (system/…) import of ours only messages, never system, actors, config or one another",
 		func(pkg string) bool {
-			return strings.HasPrefix(pkg, "drover/system/") && !is("drover/system/gatewaysim", "drover/system/audit", "drover/system/bench")(pkg)
+			return strings.HasPrefix(pkg, "drover/system/") &&
+				!is("drover/system/gatewaysim", "drover/system/audit", "drover/system/bench", "drover/system/store", "drover/system/localdb", "drover/system/worker")(pkg)
 		},
 		either(not(ours), is("drover/messages")),
+	},
+	{
+		"worker imports only messages and system/store of ours",
+		is("drover/system/worker"), either(not(ours), is("drover/messages", "drover/system/store")),
+	},
+	{
+		"store and localdb import only messages and deploy of ours",
+		is("drover/system/store", "drover/system/localdb"), either(not(ours), either(is("drover/messages"), within("drover/deploy"))),
+	},
+	{
+		"system/localdb is imported by cmd/drover and tests only",
+		not(is("drover/cmd/drover")), not(is("drover/system/localdb")),
+	},
+	{
+		"pgx is for system/store and system/localdb",
+		not(is("drover/system/store", "drover/system/localdb")), not(within("github.com/jackc/pgx")),
+	},
+	{
+		"goose is for system/store",
+		not(is("drover/system/store")), not(within("github.com/pressly/goose")),
 	},
 	{
 		"audit imports only messages, system/gatewaysim, system/process and system/stream of ours",
@@ -100,8 +121,8 @@ var rules = []rule{
 		not(is("drover/system/gateway", "drover/system/bench")), not(within("github.com/bwmarrin/discordgo")),
 	},
 	{
-		"NATS is for system/stream, system/cluster and system/bench",
-		not(is("drover/system/stream", "drover/system/cluster", "drover/system/bench")), not(within("github.com/nats-io")),
+		"NATS is for system/stream, system/cluster, system/worker and system/bench",
+		not(is("drover/system/stream", "drover/system/cluster", "drover/system/worker", "drover/system/bench")), not(within("github.com/nats-io")),
 	},
 	{
 		"bbolt is for system/stream",
@@ -202,6 +223,11 @@ func TestImports_rules_have_teeth(t *testing.T) {
 		{"drover/actors", "drover/system/stream"},
 		{"drover/system/gatewaysim", "drover/system/stream"},
 		{"drover/system/web", "drover/system/stream"},
+		{"drover/system/worker", "drover/system/stream"},
+		{"drover/system/store", "drover/system/worker"},
+		{"drover/system", "drover/system/localdb"},
+		{"drover/system/worker", "github.com/jackc/pgx/v5"},
+		{"drover/system/localdb", "github.com/pressly/goose/v3"},
 		{"drover/system/audit", "drover/system"},
 		{"drover/system", "drover/system/audit"},
 		{"drover/system/bench", "drover/system/stream"},

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"os"
 	"strconv"
 	"strings"
@@ -133,28 +132,10 @@ func (t *tail) run(ctx context.Context) error {
 
 // tailOptions connects like a node with the same configuration, but never with a server of its own.
 func tailOptions(cfg config.Config) (stream.Options, error) {
-	n := cfg.NATS
-	o := stream.Options{
-		URL: n.URL.Reveal(), Name: "drover tail", Prefix: cfg.Streams.Prefix,
-		User: n.User, Password: n.Password.Reveal(), Token: n.Token.Reveal(), CredsFile: n.CredsFile, NKeyFile: n.NKeyFile,
-		TLS:      stream.TLSOptions{CAFile: n.TLS.CAFile, CertFile: n.TLS.CertFile, KeyFile: n.TLS.KeyFile},
-		Events:   stream.StreamOptions{Name: cfg.Streams.Events.Name},
-		Commands: stream.StreamOptions{Name: cfg.Streams.Commands.Name},
+	if cfg.NATS.URL == "none" {
+		return stream.Options{}, &system.Error{Code: exitUsage, Text: "nats.url is none, so there are no streams: give a server with --nats"}
 	}
-	switch o.URL {
-	case "none":
-		return o, &system.Error{Code: exitUsage, Text: "nats.url is none, so there are no streams: give a server with --nats"}
-	case "":
-		host, port, err := net.SplitHostPort(n.Embedded.Listen)
-		if err != nil {
-			return o, fmt.Errorf("tail: nats.embedded.listen: %w", err)
-		}
-		if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
-			host = "127.0.0.1"
-		}
-		o.URL = "nats://" + net.JoinHostPort(host, port)
-	}
-	return o, nil
+	return system.ReaderOptions(cfg, "drover tail")
 }
 
 // strip takes the package's name off an error that is shown to people.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -34,11 +35,11 @@ func TestDocs_list_every_instrument(t *testing.T) {
 	}
 	var rows, want []string
 	for line := range strings.Lines(string(text)) {
-		if strings.HasPrefix(line, "| `gateway_") {
+		if strings.HasPrefix(line, "| `gateway_") || strings.HasPrefix(line, "| `worker_") {
 			rows = append(rows, strings.TrimSpace(line))
 		}
 	}
-	for _, i := range Instruments {
+	for _, i := range append(slices.Clone(Instruments), WorkerInstruments...) {
 		want = append(want, row(i))
 	}
 	if got, want := strings.Join(rows, "\n"), strings.Join(want, "\n"); got != want {
@@ -57,23 +58,25 @@ func TestDocs_list_every_instrument(t *testing.T) {
 		}
 	})
 	t.Run("and_the_buckets", func(t *testing.T) {
-		list := make([]string, len(routeBuckets))
-		for i, b := range routeBuckets {
-			list[i] = strconv.FormatFloat(b, 'f', -1, 64)
-		}
-		if want := strings.Join(list, ", "); !strings.Contains(string(text), want) {
-			t.Errorf("the buckets are not %s", want)
+		for _, buckets := range [][]float64{routeBuckets[:], workerBuckets} {
+			list := make([]string, len(buckets))
+			for i, b := range buckets {
+				list[i] = strconv.FormatFloat(b, 'f', -1, 64)
+			}
+			if want := ": " + strings.Join(list, ", ") + "."; !strings.Contains(string(text), want) {
+				t.Errorf("the buckets are not %s", want)
+			}
 		}
 	})
 	t.Run("and_no_name_that_does_not_exist", func(t *testing.T) {
 		known := map[string]bool{}
-		for _, i := range Instruments {
+		for _, i := range append(slices.Clone(Instruments), WorkerInstruments...) {
 			known[i.Name] = true
 			if i.Kind == Histogram {
 				known[i.Name+"_bucket"], known[i.Name+"_count"], known[i.Name+"_sum"] = true, true, true
 			}
 		}
-		for _, name := range regexp.MustCompile(`gateway_[a-z_]+`).FindAllString(string(text), -1) {
+		for _, name := range regexp.MustCompile(`\b(?:gateway|worker)_[a-z_]+`).FindAllString(string(text), -1) {
 			if !known[name] {
 				t.Errorf("%s is no metric", name)
 			}

@@ -16,6 +16,7 @@ import (
 	"github.com/prometheus/otlptranslator"
 	"go.opentelemetry.io/otel/attribute"
 	otelprom "go.opentelemetry.io/otel/exporters/prometheus"
+	"go.opentelemetry.io/otel/metric"
 	sdk "go.opentelemetry.io/otel/sdk/metric"
 	"go.opentelemetry.io/otel/sdk/metric/exemplar"
 	"go.opentelemetry.io/otel/sdk/resource"
@@ -24,7 +25,7 @@ import (
 // Telemetry owns the metrics of one node: their registry, provider and instruments. Nothing of it is
 // global, so several nodes can live in one process. Its methods may be called from any goroutine.
 type Telemetry struct {
-	// Meters are the instruments; never nil.
+	// Meters are the instruments; never nil where New made it.
 	Meters *Meters
 
 	registry *prometheus.Registry
@@ -67,19 +68,37 @@ func New(o Options) (*Telemetry, error) {
 	if err != nil {
 		return nil, err
 	}
+	routes := &histograms{}
+	t, meter, err := newProvider(o, routes)
+	if err != nil {
+		return nil, err
+	}
+	meters, err := newMeters(meter, by, auto, o.Version, o.Log)
+	if err != nil {
+		return nil, fmt.Errorf("telemetry: instruments: %w", err)
+	}
+	routes.of = meters
+	t.Meters = meters
+	return t, nil
+}
+
+// newProvider makes a registry and what fills it; producer may be nil.
+func newProvider(o Options, producer sdk.Producer) (*Telemetry, metric.Meter, error) {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	routes := &histograms{}
-	exporter, err := otelprom.New(
-		otelprom.WithProducer(routes),
+	options := []otelprom.Option{
 		otelprom.WithRegisterer(registry),
 		otelprom.WithoutScopeInfo(),
-		otelprom.WithoutTargetInfo(), // gateway_build_info says it instead
+		otelprom.WithoutTargetInfo(), // a build_info says it instead
 		// The names in the table are whole: no unit and no _total may be added to them.
 		otelprom.WithTranslationStrategy(otlptranslator.UnderscoreEscapingWithoutSuffixes),
-	)
+	}
+	if producer != nil {
+		options = append(options, otelprom.WithProducer(producer))
+	}
+	exporter, err := otelprom.New(options...)
 	if err != nil {
-		return nil, fmt.Errorf("telemetry: exporter: %w", err)
+		return nil, nil, fmt.Errorf("telemetry: exporter: %w", err)
 	}
 	provider := sdk.NewMeterProvider(
 		sdk.WithReader(exporter),
@@ -92,12 +111,7 @@ func New(o Options) (*Telemetry, error) {
 		sdk.WithCardinalityLimit(0),
 		sdk.WithExemplarFilter(exemplar.AlwaysOffFilter),
 	)
-	meters, err := newMeters(provider.Meter(scopeName), by, auto, o.Version, o.Log)
-	if err != nil {
-		return nil, fmt.Errorf("telemetry: instruments: %w", err)
-	}
-	routes.of = meters
-	return &Telemetry{Meters: meters, registry: registry, provider: provider, log: o.Log}, nil
+	return &Telemetry{registry: registry, provider: provider, log: o.Log}, provider.Meter(scopeName), nil
 }
 
 // Handler serves the metrics as Prometheus text, or as OpenMetrics to those who ask for it.

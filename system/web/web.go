@@ -19,8 +19,9 @@ import (
 type Server struct {
 	o        Options
 	listener net.Listener
-	live     *live // of this node
-	herd     *live // of all nodes
+	live     *live        // of this node; nil without a status page
+	herd     *live        // of all nodes; the same
+	probes   http.Handler // what NewProbes serves instead of the node's routes; else nil
 }
 
 // Options configure New.
@@ -122,8 +123,10 @@ func (s *Server) Serve(ctx context.Context) error {
 	running, end := context.WithCancel(ctx)
 	defer end()
 	var owned sync.WaitGroup
-	owned.Go(func() { s.live.run(running) })
-	owned.Go(func() { s.herd.run(running) })
+	if s.live != nil {
+		owned.Go(func() { s.live.run(running) })
+		owned.Go(func() { s.herd.run(running) })
+	}
 	owned.Go(func() {
 		<-running.Done()
 		stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
@@ -143,6 +146,9 @@ func (s *Server) Serve(ctx context.Context) error {
 
 // handler is the whole of the routes. ServeMux answers other methods with 405 and other paths with 404.
 func (s *Server) handler() http.Handler {
+	if s.probes != nil {
+		return http.MaxBytesHandler(guard(s.probes), maxBody)
+	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /health", s.health)
 	mux.HandleFunc("GET /ready", s.ready)

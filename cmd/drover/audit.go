@@ -82,7 +82,7 @@ or cost more than the plan allows. What failed is printed with the seed to repea
 	f.Float64Var(&a.Rate, "rate", 800, "events per second over all shards")
 	f.IntVar(&a.Shards, "shards", 4, "shards of the bot")
 	f.Int64Var(&a.Options.Events, "events", 0, "make at least so many events; 0: as many as the faults take")
-	f.IntVar(&a.parallel, "parallel", 1, "plans at a time; they mostly wait, but more of them make each other slower")
+	f.IntVar(&a.parallel, "parallel", 1, "plans at a time; they mostly wait, but more of them make each other slower, so that times of hand-overs are told and not judged")
 	f.StringVar(&a.NATS, "nats-server", "", "a nats-server program to run (default: the server inside this program, as a process of its own)")
 	f.StringVar(&a.keep, "keep", "", "folder that keeps logs, stores and spools (default: kept only when a plan fails)")
 	f.BoolVar(&a.asJSON, "json", false, "the result as one JSON document; progress goes to standard error")
@@ -156,6 +156,7 @@ func (a *auditing) runPlans(ctx context.Context, plans []audit.Plan) ([]audit.Re
 	defer fail(nil)
 	results := make([]audit.Result, len(plans))
 	turns := make(chan struct{}, a.parallel)
+	a.Untimed = a.parallel > 1
 	var all sync.WaitGroup
 	for i, p := range plans {
 		turns <- struct{}{}

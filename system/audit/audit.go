@@ -28,6 +28,9 @@ type Options struct {
 	For    time.Duration // how long the plans random go on; 0: 60 s, and cluster-random until its faults are all inflicted
 	Lasts  time.Duration // how long a fault lasts that lasts; 0: the plan's own time
 
+	// Untimed has the times of hand-overs between nodes told and not judged: something else runs on the machine.
+	Untimed bool
+
 	// Dir keeps logs, stores and spools, a folder for each plan. Nothing in it is removed.
 	Dir     string
 	Env     []string // further variables for drover; the plan's own come before them

@@ -43,6 +43,9 @@ func (n *testNode) control(t *testing.T, prefix string) *desk {
 		t.Fatal(err)
 	}
 	t.Cleanup(c.Stop)
+	if err := n.js.Conn().FlushTimeout(10 * time.Second); err != nil { // else a request may be faster than the subscriptions
+		t.Fatal(err)
+	}
 	return d
 }
 

@@ -58,6 +58,11 @@ func TestFence_nothing_is_sent_while_it_is_invalid_and_everything_once_it_is_val
 	var f lease
 	r.publishAll(under(&f, 0, 1, 5)...)
 	r.drain()
+	waitFor(t, "the first replay to end", func() bool { // else that one would go on, and tell of no trouble
+		r.Publisher.mu.Lock()
+		defer r.Publisher.mu.Unlock()
+		return !r.paused
+	})
 	f.off.Store(true)
 	r.publishAll(under(&f, 0, 6, 10)...)
 	r.publishAll(under(nil, 1, 1, 3)...) // publishing is one line: the others wait too

@@ -16,10 +16,10 @@ TOOLS        := $(CURDIR)/.bin
 .DEFAULT_GOAL := help
 SHELL         := /bin/bash
 .SHELLFLAGS   := -eu -o pipefail -c
-.PHONY: help test check lint tools audit demo build fuzz fuzz-smoke bench bench-report cover clean
+.PHONY: help test check lint tools audit demo build dashboards collector-check fuzz fuzz-smoke bench bench-report cover clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 test: tools check ## install what is missing, then check, all tests with the race detector, and a short fuzz run
 	@if [ "$$($(GO) env CGO_ENABLED)" = 1 ]; then race=-race; else race=; \
@@ -49,9 +49,11 @@ lint:
 	fi; \
 	"$$l" run ./...
 
-# The race detector needs a C compiler, the test of the status page a browser, those of the database real servers.
+# The race detector needs a C compiler, the test of the status page a browser, those of the database real servers, those of dashboards and
+# alerts a Prometheus.
 tools:
-	@./.ci/packages gcc:gcc gcc:libc6-dev chromium:chromium script:bsdutils initdb:postgresql pgbouncer:pgbouncer
+	@./.ci/packages gcc:gcc gcc:libc6-dev chromium:chromium script:bsdutils initdb:postgresql pgbouncer:pgbouncer \
+	  prometheus:prometheus promtool:prometheus
 
 audit: ## every fault plan against real processes, then the audit of the audit (about 12 minutes)
 	$(GO) run ./cmd/drover audit --all
@@ -62,6 +64,12 @@ demo: ## the whole system with a simulated Discord; no token needed
 
 build: ## a static binary, bin/drover
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT) -X main.date=$(DATE)" -o bin/drover ./cmd/drover
+
+dashboards: ## write deploy/dashboards/*.json anew, from their description in Go
+	$(GO) generate ./deploy/dashboards
+
+collector-check: ## build a real OpenTelemetry collector and send a metric through deploy/otel/collector.yaml
+	GO=$(GO) deploy/otel/check $(TOOLS)
 
 fuzz: ## every fuzz target for FUZZTIME (1m)
 	@$(call each_fuzz_target,-fuzztime=$(FUZZTIME))

@@ -61,7 +61,8 @@ type NodeStatus struct {
 	Shards        []ShardStatus
 	Notices       []Notice // newest first, bounded
 	Budget        Budget
-	Leases        *Leases // nil where there is no cluster
+	Leases        *Leases        // nil where there is no cluster
+	ClockOffset   *time.Duration // NATS' clock minus this node's; nil: not measured yet
 	Traffic       Traffic
 }
 
@@ -90,6 +91,7 @@ type MemberStatus struct {
 
 // Leases are this node's part in the cluster.
 type Leases struct {
+	Pools     int           // of the bot, whoever serves them
 	Held      int           // pools that this node may serve now
 	Remaining time.Duration // until the first of them runs out unless it is renewed
 	Away      bool          // nobody can renew or take over: the store does not answer
@@ -122,6 +124,7 @@ type Traffic struct {
 	SpoolBytes       int64
 	SpoolSince       time.Time         // when the oldest event in the spool was read; zero: it is empty
 	SpoolFull        bool              // it takes nothing more
+	SpoolLimit       int64             // its bound in bytes; 0: there is no spool
 	P50, P99         time.Duration     // frame read → acknowledged, over the last minute
 	ByType           map[string]uint64 // received, by event type
 }

@@ -30,6 +30,7 @@ func (s *System) Status(ctx context.Context) (messages.NodeStatus, error) {
 	status.NATSConnected = s.broker == nil && s.cfg.NATS.URL.Reveal() == "none" || s.broker != nil && s.broker.Connected()
 	status.Budget = s.permits.Budget()
 	status.Leases = s.leases()
+	status.ClockOffset = s.clock.Load()
 	status.Traffic = s.Traffic()
 	connected := time.Since(time.Unix(0, s.reached.Load()))
 	if age := s.window.OldestUnacked(); status.NATSConnected && connected > stuckAfter && age > stuckAfter {
@@ -56,7 +57,7 @@ func (s *System) leases() *messages.Leases {
 	known := p.node.Status()
 	c := known.Counts
 	l := &messages.Leases{
-		Away: known.Away, Acquired: c.Acquired, HandedOver: c.HandedOver, Lost: c.Lost, RanOut: c.RanOut,
+		Pools: s.cfg.Pool.PoolCount(p.total), Away: known.Away, Acquired: c.Acquired, HandedOver: c.HandedOver, Lost: c.Lost, RanOut: c.RanOut,
 		Renewed: c.Renewed, RenewUnknown: c.RenewUnknown, RenewLost: c.RenewLost,
 	}
 	for _, lease := range known.Leases {
@@ -206,6 +207,7 @@ func (s *System) Traffic() messages.Traffic {
 	if s.root.Load() != nil && s.publisher != nil {
 		spool := s.publisher.Spooled()
 		t.Spooled, t.SpoolBytes, t.SpoolSince, t.SpoolFull = spool.Events, spool.Bytes, spool.Oldest, spool.Full != nil
+		t.SpoolLimit = int64(s.cfg.Spool.MaxBytes)
 	}
 	return t
 }

@@ -57,11 +57,12 @@ type System struct {
 	root      atomic.Pointer[actor.PID]
 	actors    *actor.ActorSystem
 
-	reached  atomic.Int64           // Unix ns of when NATS was connected last; 0: never
-	phase    atomic.Pointer[string] // what the start waits for, in words; empty: it is over
-	refusal  chan error             // capacity 1: Discord refuses the bot
-	quiesced chan struct{}          // closed when no shard takes an event any more
-	drained  chan struct{}          // closed when every session is closed
+	reached  atomic.Int64                  // Unix ns of when NATS was connected last; 0: never
+	clock    atomic.Pointer[time.Duration] // NATS' clock minus ours; nil: not measured yet
+	phase    atomic.Pointer[string]        // what the start waits for, in words; empty: it is over
+	refusal  chan error                    // capacity 1: Discord refuses the bot
+	quiesced chan struct{}                 // closed when no shard takes an event any more
+	drained  chan struct{}                 // closed when every session is closed
 	once     sync.Once
 
 	remade remade
@@ -150,6 +151,7 @@ func (s *System) Run(ctx context.Context) error {
 	identifying, done := context.WithCancel(context.WithoutCancel(running)) // until the last permit is done
 	defer done()
 	owned.Go(func() { s.permits.Run(identifying) })
+	owned.Go(func() { s.compareClocks(running) })
 	owned.Go(func() {
 		if err := s.assign(running); err != nil {
 			stop(err)

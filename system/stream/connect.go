@@ -94,6 +94,7 @@ type Broker struct {
 
 	closing atomic.Bool // Close was called
 	refused refusals
+	up      atomic.Bool // connected, as nats.go last told; its own word is behind a lock that it holds while it dials and waits for a greeting
 
 	mu      sync.Mutex
 	lastErr error                       // why there is no connection; nil while there is one
@@ -129,12 +130,12 @@ func Connect(ctx context.Context, o Options) (*Broker, error) {
 	return b, nil
 }
 
-// Connected reports whether NATS is reachable now.
-func (b *Broker) Connected() bool { return b.nc.IsConnected() }
+// Connected reports whether NATS is reachable now. It never waits.
+func (b *Broker) Connected() bool { return b.up.Load() }
 
-// Err says why there is no connection, in words without secrets; nil while there is one.
+// Err says why there is no connection, in words without secrets; nil while there is one. It never waits.
 func (b *Broker) Err() error {
-	if b.nc.IsConnected() {
+	if b.up.Load() {
 		return nil
 	}
 	b.mu.Lock()
@@ -187,6 +188,7 @@ func (b *Broker) JetStream() jetstream.JetStream { return b.js }
 // Close ends the connection. What the Publisher holds stays unacknowledged: Drain it before.
 func (b *Broker) Close() {
 	b.closing.Store(true)
+	b.up.Store(false)
 	b.nc.Close()
 }
 
@@ -229,6 +231,7 @@ func (b *Broker) onConnected(*nats.Conn) {
 	b.mu.Lock()
 	b.lastErr = nil
 	b.mu.Unlock()
+	b.up.Store(!b.closing.Load())
 	b.log.Info("nats connected", "server", b.Server())
 	if b.opts.Hooks.Connected != nil {
 		b.opts.Hooks.Connected()
@@ -254,7 +257,11 @@ func (b *Broker) onError(_ *nats.Conn, _ *nats.Subscription, err error) {
 // hook; another reason is logged, at most every 10 s.
 func (b *Broker) onLost(nc *nats.Conn, err error) {
 	<-b.connected
-	if errors.Is(err, errBusy) || nc.IsClosed() {
+	if errors.Is(err, errBusy) {
+		return // of an attempt to connect again: the loss was told before
+	}
+	b.up.Store(false)
+	if nc.IsClosed() {
 		return
 	}
 	b.refused.clear()
@@ -284,6 +291,7 @@ func (b *Broker) onLost(nc *nats.Conn, err error) {
 // onClosed hears that nats.go has given up. It does so over an error that it takes for a mistake of ours.
 func (b *Broker) onClosed(nc *nats.Conn) {
 	<-b.connected
+	b.up.Store(false)
 	if b.closing.Load() || b.opts.Hooks.Closed == nil {
 		return
 	}

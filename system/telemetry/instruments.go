@@ -50,9 +50,14 @@ const (
 	spoolBytes     = "gateway_spool_bytes"
 	spoolAge       = "gateway_spool_age_seconds"
 	spoolFull      = "gateway_spool_full"
+	spoolLimit     = "gateway_spool_limit_bytes"
 	unackedEvents  = "gateway_unacked_events"
 	lastHeartbeat  = "gateway_last_heartbeat_timestamp"
+	heartbeatTook  = "gateway_heartbeat_latency_seconds"
+	clockOffset    = "gateway_clock_offset_seconds"
 	budgetLeft     = "gateway_identify_budget_remaining"
+	budgetLimit    = "gateway_identify_budget_limit"
+	poolsOfBot     = "gateway_pools"
 	leaseHeld      = "gateway_lease_held"
 	leaseRemaining = "gateway_lease_remaining_seconds"
 	leaseAcquired  = "gateway_lease_acquired_total"
@@ -88,12 +93,17 @@ var Instruments = []Instrument{
 	{spoolEvents, Gauge, "{event}", nil, "Events in the spool on disk, which wait for the broker."},
 	{spoolBytes, Gauge, "By", nil, "Bytes of the events in the spool."},
 	{spoolAge, Gauge, "s", nil, "Time since the oldest event in the spool was read; 0 when it is empty."},
+	{spoolLimit, Gauge, "By", nil, "Bytes that the spool may hold (spool.max_bytes), 1/8 of it for interactions only; 0 where there is none."},
 	{spoolFull, Gauge, "{spool}", nil, "1 while the spool takes nothing more, so that shards wait and events may be shed; else 0."},
 	{checkpointAge, Gauge, "s", nil, "Age of the oldest change of a session that no checkpoint has; 0 when all is saved."},
 	{lastDispatch, Gauge, "s", []string{ShardLabel}, "Time since the shard's newest dispatch, of several the longest; a quiet guild is no fault. Absent before the first."},
 	{lastHeartbeat, Gauge, "s", nil, "Unix time of the newest heartbeat that Discord acknowledged to any shard; absent before the first."},
+	{heartbeatTook, Gauge, "s", []string{ShardLabel}, "Time until Discord acknowledged the shard's newest heartbeat, of several shards the longest; absent before the first."},
+	{clockOffset, Gauge, "s", nil, "NATS' clock minus this node's, compared once a minute; absent before the first comparison and where nats.url is none."},
 	{budgetLeft, Gauge, "{identify}", nil, "IDENTIFYs left today; absent until Discord has told."},
+	{budgetLimit, Gauge, "{identify}", nil, "IDENTIFYs that Discord allows a day; absent until Discord has told."},
 	{identifyHeld, Gauge, "{shard}", nil, "Shards of this node that wait since the day's budget of IDENTIFYs holds them back."},
+	{poolsOfBot, Gauge, "{pool}", nil, "Pools of the bot, whoever serves them; absent where there are no leases."},
 	{leaseHeld, Gauge, "{lease}", nil, "Leases of pools that this node holds and that are valid."},
 	{leaseRemaining, Gauge, "s", nil, "Time until the first of this node's leases runs out unless it is renewed; absent where it holds none."},
 	{leaseAcquired, Counter, "{lease}", nil, "Leases acquired, also those that had run out and that nobody had taken."},

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"regexp"
@@ -13,6 +14,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"drover/messages"
@@ -78,13 +80,14 @@ func exercise(m *Meters, shardID, poolID int) {
 	m.Checkpoint(Saved)
 	m.Checkpoint(Failed)
 	m.SequenceGap(shardID, poolID)
+	ahead := -1500 * time.Millisecond
 	m.Observe(func(context.Context) (messages.NodeStatus, error) {
 		return messages.NodeStatus{
-			GuildsTotal: 40, NATSConnected: true, Budget: messages.Budget{Total: 1000, Remaining: 990, Held: 2},
-			Leases:  &messages.Leases{Held: 3, Remaining: 1500 * time.Millisecond, Acquired: 4, HandedOver: 1, Renewed: 20, RenewUnknown: 1},
-			Traffic: messages.Traffic{Unacked: 7, Spooled: 5, SpoolBytes: 9000, SpoolFull: true},
+			GuildsTotal: 40, NATSConnected: true, ClockOffset: &ahead, Budget: messages.Budget{Total: 1000, Remaining: 990, Held: 2},
+			Leases:  &messages.Leases{Pools: 9, Held: 3, Remaining: 1500 * time.Millisecond, Acquired: 4, HandedOver: 1, Renewed: 20, RenewUnknown: 1},
+			Traffic: messages.Traffic{Unacked: 7, Spooled: 5, SpoolBytes: 9000, SpoolFull: true, SpoolLimit: 10000},
 			Shards: []messages.ShardStatus{
-				{ID: 0, Pool: 0, State: messages.Ready, LastDispatch: time.Now()}, {ID: 1, Pool: 0, State: messages.Resuming}, {ID: 25, Pool: 1, State: messages.Halted},
+				{ID: 0, Pool: 0, State: messages.Ready, LastDispatch: time.Now(), HeartbeatLatencyMS: 30}, {ID: 1, Pool: 0, State: messages.Resuming, HeartbeatLatencyMS: 250}, {ID: 25, Pool: 1, State: messages.Halted},
 			},
 		}, nil
 	})
@@ -107,11 +110,15 @@ func TestMetrics_have_exactly_their_names(t *testing.T) {
 		`gateway_event_route_duration_seconds_bucket{shard_id="3",le="+Inf"} 1`,
 		`gateway_event_route_duration_seconds_count{shard_id="3"} 1`,
 		`gateway_event_route_duration_seconds_sum{shard_id="3"} 0.003`,
+		`gateway_clock_offset_seconds -1.5`,
 		`gateway_events_filtered_total{shard_id="3"} 1`,
 		`gateway_events_received_total{event_type="member.join",shard_id="3"} 1`,
 		`gateway_events_routed_total{shard_id="3"} 1`,
 		`gateway_guilds_total 40`,
+		`gateway_heartbeat_latency_seconds{shard_id="0"} 0.03`,
+		`gateway_heartbeat_latency_seconds{shard_id="1"} 0.25`,
 		`gateway_identifies_total{shard_id="3"} 1`,
+		`gateway_identify_budget_limit 1000`,
 		`gateway_identify_budget_remaining 990`,
 		`gateway_identify_held_back 2`,
 		`gateway_last_heartbeat_timestamp 1.7700915675e+09`,
@@ -126,6 +133,7 @@ func TestMetrics_have_exactly_their_names(t *testing.T) {
 		`gateway_lease_renewals_total{outcome="unknown"} 1`,
 		`gateway_nats_connected 1`,
 		`gateway_oversize_events_total{event_type="member.join",shard_id="3"} 1`,
+		`gateway_pools 9`,
 		`gateway_resumes_total{outcome="failed",shard_id="3"} 0`,
 		`gateway_resumes_total{outcome="invalid",shard_id="3"} 0`,
 		`gateway_resumes_total{outcome="resumed",shard_id="3"} 1`,
@@ -139,6 +147,7 @@ func TestMetrics_have_exactly_their_names(t *testing.T) {
 		`gateway_shard_state{state="ready"} 1`,
 		`gateway_shards_ready{pool_id="0"} 1`,
 		`gateway_shards_ready{pool_id="1"} 0`,
+		`gateway_spool_limit_bytes 10000`,
 		`gateway_unacked_events 7`,
 	}
 	goVersion := regexp.MustCompile(`go_version="[^"]*"`)
@@ -409,4 +418,21 @@ func TestMetrics_of_ages(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Where a scraper gives up there is an error for each of the metrics, and the next scrape comes soon.
+func TestScrapeLog_tells_once_a_minute(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var text strings.Builder
+		log := &scrapeLog{log: slog.New(slog.NewTextHandler(&text, nil))}
+		for minute := 1; minute <= 2; minute++ {
+			for range len(Instruments) {
+				log.Println("error encoding and sending metric family:", context.Canceled)
+			}
+			if got := strings.Count(text.String(), "scrape incomplete"); got != minute {
+				t.Errorf("got %d lines in minute %d, want one a minute", got, minute)
+			}
+			time.Sleep(time.Minute)
+		}
+	})
 }

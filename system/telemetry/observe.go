@@ -47,24 +47,31 @@ func (m *Meters) observe(ctx context.Context, o metric.Observer) error {
 	return nil
 }
 
-// observeAges measures how long ago things happened, up to now.
+// observeAges measures how long ago things happened, up to now, and how long heartbeats took.
 func (m *Meters) observeAges(s *messages.NodeStatus, set func(string, float64, ...attribute.KeyValue)) {
 	now, by := time.Now(), scoping(m.by.Load())
 	unsaved := time.Duration(0)
 	quiet := map[int]time.Duration{} // by scope
+	slowest := map[int]float64{}     // by scope, in ms
 	for i := range s.Shards {
 		shard := &s.Shards[i]
 		if !shard.Unsaved.IsZero() {
 			unsaved = max(unsaved, now.Sub(shard.Unsaved))
 		}
+		key := by.key(shard.ID, shard.Pool)
+		if shard.HeartbeatLatencyMS > 0 {
+			slowest[key] = max(slowest[key], shard.HeartbeatLatencyMS)
+		}
 		if !shard.LastDispatch.IsZero() {
-			key := by.key(shard.ID, shard.Pool)
 			quiet[key] = max(quiet[key], now.Sub(shard.LastDispatch))
 		}
 	}
 	set(checkpointAge, unsaved.Seconds())
 	for key, age := range quiet {
 		set(lastDispatch, age.Seconds(), by.shardLabel(key)...)
+	}
+	for key, took := range slowest {
+		set(heartbeatTook, took/1e3, by.shardLabel(key)...)
 	}
 }
 
@@ -103,6 +110,10 @@ func (m *Meters) observeStatus(o metric.Observer, s *messages.NodeStatus) {
 	}
 	set(spoolAge, age)
 	set(spoolFull, full)
+	set(spoolLimit, float64(s.Traffic.SpoolLimit))
+	if s.ClockOffset != nil {
+		set(clockOffset, s.ClockOffset.Seconds())
+	}
 	connected := 0.0
 	if s.NATSConnected {
 		connected = 1
@@ -110,6 +121,7 @@ func (m *Meters) observeStatus(o metric.Observer, s *messages.NodeStatus) {
 	set(natsConnected, connected)
 	if s.Budget.Total > 0 {
 		set(budgetLeft, float64(s.Budget.Remaining))
+		set(budgetLimit, float64(s.Budget.Total))
 	}
 	set(identifyHeld, float64(s.Budget.Held))
 	if s.Leases != nil {
@@ -118,6 +130,7 @@ func (m *Meters) observeStatus(o metric.Observer, s *messages.NodeStatus) {
 }
 
 func (m *Meters) observeLeases(o metric.Observer, l *messages.Leases, set func(string, float64, ...attribute.KeyValue)) {
+	set(poolsOfBot, float64(l.Pools))
 	set(leaseHeld, float64(l.Held))
 	if l.Held > 0 {
 		set(leaseRemaining, l.Remaining.Seconds())

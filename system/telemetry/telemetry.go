@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -119,7 +120,7 @@ func (t *Telemetry) Handler() http.Handler {
 	return promhttp.HandlerFor(t.registry, promhttp.HandlerOpts{
 		EnableOpenMetrics:   true,
 		ErrorHandling:       promhttp.ContinueOnError, // half the truth is better than none while something is wrong
-		ErrorLog:            scrapeLog{t.log},
+		ErrorLog:            &scrapeLog{log: t.log},
 		MaxRequestsInFlight: scrapes,
 		Timeout:             10 * time.Second, // Prometheus' own default
 	})
@@ -133,9 +134,15 @@ func (t *Telemetry) Shutdown(ctx context.Context) error {
 	return nil
 }
 
-// scrapeLog lets promhttp write to slog.
-type scrapeLog struct{ log *slog.Logger }
+// scrapeLog lets promhttp write to slog, once a minute: when a scraper gives up early there is an error for each metric.
+type scrapeLog struct {
+	log  *slog.Logger
+	told atomic.Int64 // Unix ns of the newest line
+}
 
-func (l scrapeLog) Println(v ...any) {
-	l.log.Warn("scrape incomplete", "err", fmt.Sprint(v...))
+func (l *scrapeLog) Println(v ...any) {
+	now, told := time.Now().UnixNano(), l.told.Load()
+	if now-told >= int64(time.Minute) && l.told.CompareAndSwap(told, now) {
+		l.log.Warn("scrape incomplete", "err", fmt.Sprint(v...))
+	}
 }

@@ -38,15 +38,6 @@ type placement struct {
 	unacked int                    // events that were given up with their pools since then
 }
 
-// heir is a pool that begins to be served here, and what others have left of it.
-type heir struct {
-	shards []int
-	left   heritage
-	among  int // shards that begin together with these
-	err    error
-	done   chan struct{} // closed when left or err is there
-}
-
 // newPlacement makes this node's part in the cluster. run begins it, and leave ends it.
 func newPlacement(ctx context.Context, s *System, total int) *placement {
 	p := &placement{s: s, total: total, heirs: make(chan *heir), asked: make(chan struct{}), left: make(chan struct{}), leases: map[int]*cluster.Lease{}}
@@ -193,116 +184,6 @@ func (p *placement) Drop(pool int) {
 
 // answerTimeout is what actors may take beyond what they were given.
 const answerTimeout = 8 * time.Second
-
-// inherit asks what others left of these shards, and says how many shards ask together: each answer may read the streams, so they are
-// answered together.
-func (p *placement) inherit(ctx context.Context, shards []int) (left heritage, among int, err error) {
-	h := &heir{shards: shards, done: make(chan struct{})}
-	select {
-	case p.heirs <- h:
-	case <-ctx.Done():
-		return left, 0, context.Cause(ctx)
-	}
-	select {
-	case <-h.done:
-		return h.left, h.among, h.err
-	case <-ctx.Done():
-		return left, 0, context.Cause(ctx)
-	}
-}
-
-// inheriting answers heirs until ctx ends.
-func (p *placement) inheriting(ctx context.Context) {
-	for {
-		var all []*heir
-		select {
-		case h := <-p.heirs:
-			all = append(all, h)
-		case <-ctx.Done():
-			return
-		}
-		for more := true; more; {
-			select {
-			case h := <-p.heirs:
-				all = append(all, h)
-			case <-time.After(together):
-				more = false
-			case <-ctx.Done():
-				return
-			}
-		}
-		var shards []int
-		for _, h := range all {
-			shards = append(shards, h.shards...)
-		}
-		left, err := p.s.inherit(ctx, p.total, shards)
-		if err == nil {
-			left.findStranded(p.s.publisher.Leftovers(), shards)
-		}
-		for _, h := range all {
-			h.left, h.among, h.err = left, len(shards), err
-			close(h.done)
-		}
-	}
-}
-
-// claim decides on what earlier processes left in the spool of shards that this node does not serve, until ctx ends: another node that
-// serves them resumes their sessions from what is acknowledged, and those of another sharding are nobody's but ours. It also says it when another
-// node has the pool that this one is pinned to.
-func (p *placement) claim(ctx context.Context) {
-	tick := time.NewTicker(p.s.cfg.Cluster.LeaseTTL / 4)
-	defer tick.Stop()
-	told := ""
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-		if other := p.pinnedElsewhere(); other != told {
-			if told = other; other != "" {
-				p.s.log.Warn("another node serves the pool that this one is pinned to", "pool_id", *p.s.cfg.Pool.ID, "other", other)
-			}
-		}
-		unclaimed := p.s.publisher.Unclaimed()
-		if len(unclaimed) == 0 {
-			continue
-		}
-		others := map[int]string{} // pool → node
-		for _, l := range p.node.Status().Leases {
-			if !l.Mine {
-				others[l.Pool] = l.Node
-			}
-		}
-		for _, id := range unclaimed {
-			node, elsewhere := others[p.s.cfg.Pool.PoolOf(id)]
-			switch {
-			case id >= p.total:
-				p.s.publisher.Own([]int{id}, nil, nil)
-			case elsewhere:
-				p.s.log.Info("another node serves a shard whose events are in the spool: it has them replayed", "shard_id", id, "other", node)
-				p.s.publisher.Disown([]int{id})
-			}
-		}
-	}
-}
-
-// pinnedElsewhere names the node that serves the pool which this one is pinned to; empty: nobody else does, or it is not pinned.
-func (p *placement) pinnedElsewhere() (node string) {
-	pinned := p.s.cfg.Pool.ID
-	if pinned == nil || p.isEnding() {
-		return ""
-	}
-	for _, l := range p.node.Status().Leases {
-		if l.Pool == *pinned && !l.Mine {
-			return l.Node
-		}
-	}
-	return ""
-}
-
-// together is for how long after a pool another one may come that is answered with it.
-const together = 5 * time.Millisecond
 
 // learnURL takes in where sessions begin, as Discord says; once.
 func (p *placement) learnURL(url string) {

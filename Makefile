@@ -55,7 +55,7 @@ tools:
 	@./.ci/packages gcc:gcc gcc:libc6-dev chromium:chromium script:bsdutils initdb:postgresql pgbouncer:pgbouncer \
 	  prometheus:prometheus promtool:prometheus
 
-audit: ## every fault plan against real processes, then the audit of the audit (about 12 minutes)
+audit: ## every fault plan against real processes, then the audit of the audit (about 17 minutes)
 	$(GO) run ./cmd/drover audit --all
 	$(GO) run ./cmd/drover audit --self-test
 

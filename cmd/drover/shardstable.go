@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"text/tabwriter"
+	"time"
 
 	"drover/messages"
 	"drover/system/cluster"
@@ -46,8 +47,17 @@ func (s *shards) cost(ctx context.Context, o *cluster.Operator, v cluster.View, 
 			resumes++
 		}
 	}
-	return s.say("%d pools with %d shards would move %s: %d RESUMEs, %d IDENTIFYs, about a second without events for each shard",
-		len(steps), resumes+identifies, where, resumes, identifies)
+	return s.say("%d pools with %d shards would move %s: %s", len(steps), resumes+identifies, where, price(resumes, identifies))
+}
+
+// price says what so many RESUMEs and IDENTIFYs take.
+func price(resumes, identifies int) string {
+	text := fmt.Sprintf("%d RESUMEs, %d IDENTIFYs, about a second without events for each shard", resumes, identifies)
+	if identifies > 0 {
+		text += fmt.Sprintf(", and up to %v for the last that identifies (%v between two; less where max_concurrency is above 1)",
+			time.Duration(identifies)*cluster.Spacing, cluster.Spacing)
+	}
+	return text
 }
 
 // show writes tables for people.

@@ -97,6 +97,7 @@ type Broker struct {
 	up      atomic.Bool // connected, as nats.go last told; its own word is behind a lock that it holds while it dials and waits for a greeting
 
 	mu      sync.Mutex
+	there   chan struct{}               // closed while up; another one after each loss
 	lastErr error                       // why there is no connection; nil while there is one
 	told    time.Time                   // when lastErr was last logged
 	made    [messages.Streams]time.Time // when the stream was made, as the server says; zero: not seen yet
@@ -112,7 +113,7 @@ func Connect(ctx context.Context, o Options) (*Broker, error) {
 	if err := o.check(); err != nil {
 		return nil, err
 	}
-	b := &Broker{opts: o, log: o.Log, redact: newRedact(o), connected: make(chan struct{}), settingUp: make(chan struct{}, 1)}
+	b := &Broker{opts: o, log: o.Log, redact: newRedact(o), connected: make(chan struct{}), there: make(chan struct{}), settingUp: make(chan struct{}, 1)}
 	defer close(b.connected)
 	options, err := b.natsOptions()
 	if err != nil {
@@ -132,6 +133,19 @@ func Connect(ctx context.Context, o Options) (*Broker, error) {
 
 // Connected reports whether NATS is reachable now. It never waits.
 func (b *Broker) Connected() bool { return b.up.Load() }
+
+// setUp takes in what nats.go tells.
+func (b *Broker) setUp(now bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	switch {
+	case b.up.Swap(now) == now:
+	case now:
+		close(b.there)
+	default:
+		b.there = make(chan struct{})
+	}
+}
 
 // Err says why there is no connection, in words without secrets; nil while there is one. It never waits.
 func (b *Broker) Err() error {
@@ -154,13 +168,18 @@ func (b *Broker) WaitConnected(ctx context.Context) error {
 	changed := b.nc.StatusChanged(nats.CONNECTED, nats.CLOSED)
 	defer b.nc.RemoveStatusListener(changed)
 	for {
+		var told <-chan struct{} // nil while there is no connection
 		switch b.nc.Status() {
 		case nats.CONNECTED:
-			return nil
+			b.mu.Lock()
+			told = b.there
+			b.mu.Unlock()
 		case nats.CLOSED:
 			return ErrClosed
 		}
 		select {
+		case <-told: // who waited finds Connected true
+			return nil
 		case <-changed:
 		case <-ctx.Done():
 			return context.Cause(ctx)
@@ -188,7 +207,7 @@ func (b *Broker) JetStream() jetstream.JetStream { return b.js }
 // Close ends the connection. What the Publisher holds stays unacknowledged: Drain it before.
 func (b *Broker) Close() {
 	b.closing.Store(true)
-	b.up.Store(false)
+	b.setUp(false)
 	b.nc.Close()
 }
 
@@ -231,7 +250,7 @@ func (b *Broker) onConnected(*nats.Conn) {
 	b.mu.Lock()
 	b.lastErr = nil
 	b.mu.Unlock()
-	b.up.Store(!b.closing.Load())
+	b.setUp(!b.closing.Load())
 	b.log.Info("nats connected", "server", b.Server())
 	if b.opts.Hooks.Connected != nil {
 		b.opts.Hooks.Connected()
@@ -260,7 +279,7 @@ func (b *Broker) onLost(nc *nats.Conn, err error) {
 	if errors.Is(err, errBusy) {
 		return // of an attempt to connect again: the loss was told before
 	}
-	b.up.Store(false)
+	b.setUp(false)
 	if nc.IsClosed() {
 		return
 	}
@@ -291,7 +310,7 @@ func (b *Broker) onLost(nc *nats.Conn, err error) {
 // onClosed hears that nats.go has given up. It does so over an error that it takes for a mistake of ours.
 func (b *Broker) onClosed(nc *nats.Conn) {
 	<-b.connected
-	b.up.Store(false)
+	b.setUp(false)
 	if b.closing.Load() || b.opts.Hooks.Closed == nil {
 		return
 	}

@@ -16,7 +16,7 @@ TOOLS        := $(CURDIR)/.bin
 .DEFAULT_GOAL := help
 SHELL         := /bin/bash
 .SHELLFLAGS   := -eu -o pipefail -c
-.PHONY: help test check lint tools audit demo build dashboards collector-check fuzz fuzz-smoke bench bench-report cover clean
+.PHONY: help test check lint tools audit demo build dashboards collector-check fuzz fuzz-smoke random-smoke bench bench-report cover clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,12 +25,15 @@ test: tools check ## install what is missing, then check, all tests with the rac
 	@if [ "$$($(GO) env CGO_ENABLED)" = 1 ]; then race=-race; else race=; \
 	  echo "*** no C compiler: the tests run WITHOUT the race detector ***"; fi; \
 	set -x; $(GO) test $$race -timeout 15m ./...
-	@$(MAKE) --no-print-directory fuzz-smoke
-	@# Everything at once, by a seed that it prints: what no test thought of.
-	$(GO) run ./cmd/drover audit --plan random --for $(AUDITTIME)
-	@# The race detector has the long runs through one inflater take minutes; without it they take seconds.
-	$(GO) test -count=1 -run Conformance47 ./system/gateway
+	@# Side by side: one computes, one waits.
+	@$(MAKE) --no-print-directory --output-sync=target -j 2 fuzz-smoke random-smoke
 	@echo "make test: everything passed"
+
+# Everything at once, by a seed that it prints: what no test thought of.
+# And the long runs through one inflater, for which the race detector takes minutes; without it they take seconds.
+random-smoke:
+	$(GO) run ./cmd/drover audit --plan random --for $(AUDITTIME)
+	$(GO) test -count=1 -run Conformance47 ./system/gateway
 
 check: lint ## gofmt, go vet and golangci-lint
 

@@ -17,6 +17,7 @@ import (
 	"drover/messages"
 	"drover/system/gateway"
 	"drover/system/gatewaysim"
+	"drover/system/simtime"
 	"drover/system/telemetry"
 )
 
@@ -47,7 +48,7 @@ type node struct {
 // inBubble runs f with a node of one pool in simulated time, and ends both. change may be nil.
 func inBubble(t *testing.T, shards int, sim gatewaysim.Options, change func(*node, *Options), f func(n *node)) {
 	t.Helper()
-	synctest.Test(t, func(t *testing.T) {
+	simtime.Run(t, func(t *testing.T) {
 		n := startNode(t, shards, sim, change)
 		defer n.stop()
 		f(n)

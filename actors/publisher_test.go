@@ -13,6 +13,7 @@ import (
 
 	"drover/messages"
 	"drover/system/gatewaysim"
+	"drover/system/simtime"
 )
 
 var errTest = errors.New("test")
@@ -184,7 +185,7 @@ func TestRoot_panics_keep_the_drain(t *testing.T) {
 
 // A restart of the root stops the publisher and starts another one.
 func TestPublisher_hands_what_waits_to_the_next_one(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	simtime.Run(t, func(t *testing.T) {
 		w, k, m := &fakeWindow{}, &publishing{}, newMarks("s", 1, 1, [messages.Streams]uint64{})
 		o := &Options{Window: w, Meters: meters(t), Log: slog.New(slog.DiscardHandler)}
 		start := func() *publisher {

@@ -69,6 +69,10 @@ var rules = []rule{
 		not(is("drover/cmd/drover")), not(is("drover/system/localdb")),
 	},
 	{
+		"system/simtime is imported by tests only",
+		func(string) bool { return true }, not(is("drover/system/simtime")),
+	},
+	{
 		"pgx is for system/store and system/localdb",
 		not(is("drover/system/store", "drover/system/localdb")), not(within("github.com/jackc/pgx")),
 	},
@@ -226,6 +230,7 @@ func TestImports_rules_have_teeth(t *testing.T) {
 		{"drover/system/worker", "drover/system/stream"},
 		{"drover/system/store", "drover/system/worker"},
 		{"drover/system", "drover/system/localdb"},
+		{"drover/system", "drover/system/simtime"},
 		{"drover/system/worker", "github.com/jackc/pgx/v5"},
 		{"drover/system/localdb", "github.com/pressly/goose/v3"},
 		{"drover/system/audit", "drover/system"},

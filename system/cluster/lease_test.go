@@ -4,8 +4,9 @@ import (
 	"context"
 	"errors"
 	"testing"
-	"testing/synctest"
 	"time"
+
+	"drover/system/simtime"
 )
 
 const testMargin = 500 * time.Millisecond
@@ -173,7 +174,7 @@ func (s *slowStore) Update(context.Context, string, []byte, uint64) (uint64, err
 }
 
 func TestLease_counts_from_before_the_request(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	simtime.Run(t, func(t *testing.T) {
 		store := &slowStore{after: time.Second}
 		l := leaseOn(store, nil, "a", 4*time.Second) // 3.5 s with its margin
 		wantOutcome(t, "acquire", l.Acquire(t.Context()), nil)

@@ -7,6 +7,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"drover/system/simtime"
 )
 
 // quiet is a network that does nothing but take a moment.
@@ -65,7 +67,7 @@ func testStore(t *testing.T, s Store) {
 
 func TestModel_answers_as_JetStream_does(t *testing.T) {
 	t.Run("model", func(t *testing.T) {
-		synctest.Test(t, func(t *testing.T) {
+		simtime.Run(t, func(t *testing.T) {
 			_, s := newTestModel(1, 0, quiet)
 			testStore(t, s)
 		})
@@ -77,7 +79,7 @@ func TestModel_answers_as_JetStream_does(t *testing.T) {
 }
 
 func TestModel_expires_what_is_not_renewed(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	simtime.Run(t, func(t *testing.T) {
 		_, s := newTestModel(1, 4*time.Second, quiet)
 		gone := make(chan time.Time, 1)
 		ctx, stop := context.WithCancel(t.Context())
@@ -119,7 +121,7 @@ func TestModel_applies_writes_whose_client_gave_up(t *testing.T) {
 		"answer lost": {quick: time.Millisecond, lostReply: 1},
 	} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			simtime.Run(t, func(t *testing.T) {
 				_, s := newTestModel(7, 0, n)
 				ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 				defer cancel()
@@ -137,7 +139,7 @@ func TestModel_applies_writes_whose_client_gave_up(t *testing.T) {
 }
 
 func TestModel_of_a_server_that_is_away(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	simtime.Run(t, func(t *testing.T) {
 		srv, s := newTestModel(1, 4*time.Second, quiet)
 		revision, err := s.Create(t.Context(), "pool.0", nil)
 		if err != nil {
@@ -161,7 +163,7 @@ func TestModel_of_a_server_that_is_away(t *testing.T) {
 }
 
 func TestModel_of_a_node_that_is_cut_off(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	simtime.Run(t, func(t *testing.T) {
 		srv, s := newTestModel(1, 0, quiet)
 		other := &modelStore{newModelClient(srv, "b", quiet), s.bucket}
 		s.client.cut()
@@ -182,7 +184,7 @@ func TestModel_of_a_node_that_is_cut_off(t *testing.T) {
 }
 
 func TestModel_of_a_node_that_stands_still(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	simtime.Run(t, func(t *testing.T) {
 		_, s := newTestModel(1, 0, quiet)
 		began := time.Now()
 		time.AfterFunc(time.Millisecond/10, s.client.pause)

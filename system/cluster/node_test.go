@@ -320,11 +320,10 @@ func TestNode_a_node_that_joins_gets_its_share_and_one_that_ends_gives_it_back(t
 		t.Errorf("got %+v, want 3 acquired and handed over", c)
 	}
 	a.stop(t)
-	for _, s := range []Store{a.o.Leases, a.o.Members} {
-		if keys := keysOf(t, s); len(keys) != 0 {
-			t.Errorf("got %v, want nothing left behind", keys)
-		}
-	}
+	// A write that the server got to late, on a busy machine, may outlive its node by one TTL.
+	eventually(t, "nothing is left behind", func() bool {
+		return len(keysOf(t, a.o.Leases))+len(keysOf(t, a.o.Members)) == 0
+	})
 }
 
 func TestNode_the_pools_of_a_node_that_is_cut_off_are_taken_and_it_drops_them_when_it_is_back(t *testing.T) {

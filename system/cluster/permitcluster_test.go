@@ -8,8 +8,9 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"testing/synctest"
 	"time"
+
+	"drover/system/simtime"
 )
 
 // permitCluster is some processes with one token, in simulated time.
@@ -39,7 +40,7 @@ type permitProcess struct {
 
 func inCluster(t *testing.T, limit Limit, run func(*permitCluster)) {
 	t.Helper()
-	synctest.Test(t, func(t *testing.T) {
+	simtime.Run(t, func(t *testing.T) {
 		run(&permitCluster{T: t, limit: limit, slots: newKVFake(DefaultSlotTTL), fleet: newKVFake(0), began: time.Now()})
 	})
 }

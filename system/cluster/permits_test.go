@@ -11,6 +11,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"drover/system/simtime"
 )
 
 // write is one IDENTIFY as the shards of a test sent it.
@@ -55,7 +57,7 @@ func identifyAll(t *testing.T, p *Permits, shardIDs []int, took time.Duration) [
 func newTestPermits(l Limit) *Permits { return NewPermits(l, slog.New(slog.DiscardHandler)) }
 
 func TestConformance16_identifies_are_spaced_and_in_rising_order(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	simtime.Run(t, func(t *testing.T) {
 		p := newTestPermits(Limit{Total: 1000, Remaining: 1000, ResetAfter: time.Hour, MaxConcurrency: 1, Shards: 3})
 		p.Announce(0, 1, 2)
 		writes := identifyAll(t, p, []int{2, 0, 1}, 100*time.Millisecond) // connections come up in any order
@@ -71,7 +73,7 @@ func TestConformance16_identifies_are_spaced_and_in_rising_order(t *testing.T) {
 }
 
 func TestConformance17_keys_identify_side_by_side_and_none_twice_in_5s(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	simtime.Run(t, func(t *testing.T) {
 		p := newTestPermits(Limit{Total: 1000, Remaining: 1000, ResetAfter: time.Hour, MaxConcurrency: 16, Shards: 32})
 		ids := make([]int, 32)
 		for i := range ids {
@@ -96,7 +98,7 @@ func TestConformance17_keys_identify_side_by_side_and_none_twice_in_5s(t *testin
 }
 
 func TestConformance18_an_unwritten_permit_is_free_at_once_and_a_written_one_counts(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	simtime.Run(t, func(t *testing.T) {
 		p := newTestPermits(Limit{Total: 1000, Remaining: 1000, ResetAfter: time.Hour, MaxConcurrency: 1, Shards: 2})
 		first, _ := p.Acquire(t.Context(), 0, false)
 		first.Done() // the socket died before the write
@@ -119,7 +121,7 @@ func TestConformance18_an_unwritten_permit_is_free_at_once_and_a_written_one_cou
 }
 
 func TestPermits_hold_the_key_until_the_outcome_is_known(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	simtime.Run(t, func(t *testing.T) {
 		p := newTestPermits(Limit{Total: 1000, Remaining: 1000, ResetAfter: time.Hour, MaxConcurrency: 1, Shards: 2})
 		writes := identifyAll(t, p, []int{0, 1}, 90*time.Second) // READY delayed, as in an outage
 		if gap := writes[1].at - writes[0].at; gap != 95*time.Second {
@@ -129,7 +131,7 @@ func TestPermits_hold_the_key_until_the_outcome_is_known(t *testing.T) {
 }
 
 func TestConformance20_no_identify_before_the_budget_is_back(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	simtime.Run(t, func(t *testing.T) {
 		p := newTestPermits(Limit{Total: 1000, Remaining: 0, ResetAfter: time.Minute, MaxConcurrency: 1, Shards: 1})
 		began := time.Now()
 		permit, err := p.Acquire(t.Context(), 0, false)
@@ -144,7 +146,7 @@ func TestConformance20_no_identify_before_the_budget_is_back(t *testing.T) {
 }
 
 func TestConformance20_permits_out_and_writes_of_ours_count_before_Discord_does(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	simtime.Run(t, func(t *testing.T) {
 		p := newTestPermits(Limit{Total: 1000, Remaining: 1, ResetAfter: time.Hour, MaxConcurrency: 2, Shards: 2})
 		first, err := p.Acquire(t.Context(), 0, false)
 		if err != nil {
@@ -165,7 +167,7 @@ func TestConformance20_permits_out_and_writes_of_ours_count_before_Discord_does(
 }
 
 func TestConformance21_below_the_reserve_loops_wait_and_say_so(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	simtime.Run(t, func(t *testing.T) {
 		var log bytes.Buffer
 		p := NewPermits(Limit{Total: 1000, Remaining: 50, ResetAfter: time.Hour, MaxConcurrency: 1, Shards: 25},
 			slog.New(slog.NewTextHandler(&log, nil)))
@@ -195,7 +197,7 @@ func TestConformance21_below_the_reserve_loops_wait_and_say_so(t *testing.T) {
 }
 
 func TestPermits_pass_over_an_announced_shard_that_does_not_come(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	simtime.Run(t, func(t *testing.T) {
 		p := newTestPermits(Limit{Total: 1000, Remaining: 1000, ResetAfter: time.Hour, MaxConcurrency: 1, Shards: 2})
 		p.Announce(0, 1) // shard 0 resumes, or its connection hangs
 		began := time.Now()
@@ -211,7 +213,7 @@ func TestPermits_pass_over_an_announced_shard_that_does_not_come(t *testing.T) {
 }
 
 func TestPermits_follow_a_new_max_concurrency(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	simtime.Run(t, func(t *testing.T) {
 		limit := Limit{Total: 1000, Remaining: 1000, ResetAfter: time.Hour, MaxConcurrency: 1, Shards: 8}
 		p := newTestPermits(limit)
 		done := make(chan time.Duration, 8)
@@ -242,7 +244,7 @@ func TestPermits_follow_a_new_max_concurrency(t *testing.T) {
 }
 
 func TestPermits_tell_an_ETA_that_counts_down(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	simtime.Run(t, func(t *testing.T) {
 		p := newTestPermits(Limit{Total: 1000, Remaining: 1000, ResetAfter: time.Hour, MaxConcurrency: 1, Shards: 4})
 		first, _ := p.Acquire(t.Context(), 0, false)
 		first.Spent()
@@ -272,7 +274,7 @@ func TestPermits_tell_an_ETA_that_counts_down(t *testing.T) {
 }
 
 func TestPermits_a_caller_that_gives_up_leaves_its_place(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	simtime.Run(t, func(t *testing.T) {
 		p := newTestPermits(Limit{Total: 1000, Remaining: 1000, ResetAfter: time.Hour, MaxConcurrency: 1, Shards: 3})
 		held, _ := p.Acquire(t.Context(), 0, false)
 		ctx, cancel := context.WithCancelCause(t.Context())

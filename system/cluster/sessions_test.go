@@ -75,9 +75,18 @@ func newStore(t testing.TB, s *natsServer, o SessionsOptions) (*Sessions, jetstr
 	t.Helper()
 	_, js := s.connect()
 	store := NewSessions(js, o)
-	if err := store.Ensure(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	eventually(t, "the bucket is set up", func() bool {
+		err := store.Ensure(t.Context())
+		// A busy server may still be about to move the folder of the stream of this name that was deleted just before.
+		var api *jetstream.APIError
+		if errors.As(err, &api) && api.Description == "error creating store for stream" {
+			return false
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		return true
+	})
 	return store, js
 }
 

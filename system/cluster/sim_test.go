@@ -10,8 +10,9 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
+
+	"drover/system/simtime"
 )
 
 const faultMark = "FAULT: "
@@ -109,7 +110,7 @@ func simulate(t *testing.T, o simOptions, script func(*simulation)) *simulation 
 		}
 	}()
 	var s *simulation
-	synctest.Test(t, func(t *testing.T) {
+	simtime.Run(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
 		s = &simulation{simOptions: o, ctx: ctx, began: time.Now(), calm: time.Now(), server: newModelServer(o.seed), dice: newDice(o.seed, "script"), byProcess: map[string]*simNode{}, gaps: map[string][]time.Duration{}}

@@ -13,10 +13,11 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/gobwas/ws"
+
+	"drover/system/simtime"
 )
 
 // peer is the server's side of a connection. It does only what a test tells it.
@@ -225,7 +226,7 @@ func TestConn_keeps_the_close_code(t *testing.T) {
 }
 
 func TestConn_close_waits_for_the_peers_answer_through_all_that_still_arrives(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	simtime.Run(t, func(t *testing.T) {
 		c, p := connected(t)
 		read := make(chan error, 1)
 		go func() {
@@ -257,7 +258,7 @@ func TestConn_close_waits_for_the_peers_answer_through_all_that_still_arrives(t 
 func TestConn_close_drops_a_peer_that_does_not_answer_after_a_second(t *testing.T) {
 	for _, reads := range []bool{true, false} {
 		t.Run(fmt.Sprintf("it reads: %v", reads), func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			simtime.Run(t, func(t *testing.T) {
 				c, p := connected(t)
 				began := time.Now()
 				c.Close(4000, "reconnect")
@@ -300,7 +301,7 @@ func TestConn_close_does_not_wait_behind_a_write_that_hangs(t *testing.T) {
 }
 
 func TestConn_gives_up_a_write_that_nobody_reads(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	simtime.Run(t, func(t *testing.T) {
 		c, _ := connected(t)
 		began := time.Now()
 		if err := c.Write([]byte("nobody reads this")); err == nil || time.Since(began) != writeTimeout {
@@ -395,7 +396,7 @@ func TestDial_ends_with_its_context_and_closes_the_socket(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			simtime.Run(t, func(t *testing.T) {
 				client, server := net.Pipe()
 				go func() { _, _ = io.Copy(io.Discard, server) }() // never answers; ends with the client's socket
 				ctx, cancel := context.WithCancel(t.Context())

@@ -7,15 +7,16 @@ import (
 	"math/rand/v2"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
+
+	"drover/system/simtime"
 )
 
 // TestResumingClientMissesNothingUnderFaults runs three shards through minutes
 // of faults in simulated time. What a client collects, first copies only, must
 // be the ledger of each session, byte for byte and without holes.
 func TestResumingClientMissesNothingUnderFaults(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	simtime.Run(t, func(t *testing.T) {
 		seed := uint64(time.Now().UnixNano()) // constant in a bubble
 		s := New(Options{Guilds: 9, Rate: 30, Record: true, ReplayBuffer: 5000, Seed: seed})
 		p, err := s.StartPipe()

@@ -6,16 +6,17 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/gobwas/ws"
+
+	"drover/system/simtime"
 )
 
 // bubble runs f with a server and a dialler in simulated time.
 func bubble(t *testing.T, o Options, f func(t *testing.T, s *Server, open func() *client)) {
 	t.Helper()
-	synctest.Test(t, func(t *testing.T) {
+	simtime.Run(t, func(t *testing.T) {
 		s := New(o)
 		p, err := s.StartPipe()
 		if err != nil {

@@ -5,8 +5,9 @@ import (
 	"errors"
 	"net/http"
 	"testing"
-	"testing/synctest"
 	"time"
+
+	"drover/system/simtime"
 )
 
 // dispatchTo sends n numbered events to shard 0 of s.
@@ -184,7 +185,7 @@ func TestSecondConnectionThrowsTheOlderOut(t *testing.T) {
 }
 
 func TestSessionExpiresAfterItsLife(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	simtime.Run(t, func(t *testing.T) {
 		s := New(Options{Guilds: -1, Rate: 10})
 		p, err := s.StartPipe()
 		if err != nil {
@@ -227,7 +228,7 @@ func (s *Server) seqOf(id string) int64 {
 }
 
 func TestMissedHeartbeatsEndTheConnectionInABubble(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	simtime.Run(t, func(t *testing.T) {
 		s := New(Options{Guilds: 4})
 		p, err := s.StartPipe()
 		if err != nil {

@@ -7,6 +7,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"drover/system/simtime"
 )
 
 // has reads from c until it has every dispatch of its session's ledger, byte
@@ -34,7 +36,7 @@ func (c *client) has(s *Server, session string, from int64) {
 // piped is bubble with a choice of the compression.
 func piped(t *testing.T, o Options, f func(t *testing.T, s *Server, open func(mode string) *client)) {
 	t.Helper()
-	synctest.Test(t, func(t *testing.T) {
+	simtime.Run(t, func(t *testing.T) {
 		s := New(o)
 		p, err := s.StartPipe()
 		if err != nil {

@@ -8,6 +8,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"drover/system/simtime"
 )
 
 func TestTrafficKeepsItsRateWithAnyIntents(t *testing.T) {
@@ -210,7 +212,7 @@ func TestGuildSizesLieBetweenTheirBounds(t *testing.T) {
 }
 
 func TestAThousandSessionsFitInOneServer(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	simtime.Run(t, func(t *testing.T) {
 		s := New(Options{Shards: 1000, Guilds: 2000, MaxConcurrency: 1000, Rate: 500})
 		p, err := s.StartPipe()
 		if err != nil {

@@ -14,10 +14,10 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"drover/messages"
+	"drover/system/simtime"
 )
 
 // start makes the telemetry of a test.
@@ -422,7 +422,7 @@ func TestMetrics_of_ages(t *testing.T) {
 
 // Where a scraper gives up there is an error for each of the metrics, and the next scrape comes soon.
 func TestScrapeLog_tells_once_a_minute(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	simtime.Run(t, func(t *testing.T) {
 		var text strings.Builder
 		log := &scrapeLog{log: slog.New(slog.NewTextHandler(&text, nil))}
 		for minute := 1; minute <= 2; minute++ {

@@ -4,10 +4,10 @@ import (
 	"math/rand/v2"
 	"slices"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"drover/messages"
+	"drover/system/simtime"
 )
 
 func TestBuckets_cover_every_duration(t *testing.T) {
@@ -93,7 +93,7 @@ func TestQuantiles(t *testing.T) {
 }
 
 func TestRate(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	simtime.Run(t, func(t *testing.T) {
 		m := start(t, Options{Shards: 1}).Meters
 		kind := messages.KindOf([]byte("MESSAGE_CREATE"))
 		second := func(events int) float64 {

@@ -22,11 +22,11 @@ harm, and a day without it loses nothing.`,
   drover retention --audit-months 25 --event-days 30`,
 	}, func(ctx context.Context, cmd *cobra.Command, m store.Migrator) error {
 		done, err := m.Retain(ctx, keep)
+		for _, month := range done.Months { // also before an error
+			_, _ = fmt.Fprintln(cmd.OutOrStdout(), "dropped", month)
+		}
 		if err != nil {
 			return err
-		}
-		for _, month := range done.Months {
-			_, _ = fmt.Fprintln(cmd.OutOrStdout(), "dropped", month)
 		}
 		_, _ = fmt.Fprintf(cmd.OutOrStdout(), "%d months of audit rows dropped, %d applied events forgotten\n", len(done.Months), done.Events)
 		return nil

@@ -1,13 +1,17 @@
 package postgres_test
 
 import (
+	"context"
 	"fmt"
 	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"drover/system/store"
 )
@@ -164,5 +168,117 @@ func TestRetention(t *testing.T) {
 	}
 	if _, _, err := try(t.Context(), judge, "SELECT audit_retain('1 day')"); code(err) != "22023" {
 		t.Errorf("a day of audit rows: got %v, want that it is refused", err)
+	}
+}
+
+// waits until n statements with these words wait for a lock.
+func waits(t *testing.T, name, words string, n int) {
+	t.Helper()
+	watch := owner(t, name)
+	sql := "SELECT count(*) >= " + strconv.Itoa(n) + " FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() " +
+		"AND wait_event_type = 'Lock' AND query LIKE '%" + words + "%'"
+	deadline, tick := time.NewTimer(20*time.Second), time.NewTicker(10*time.Millisecond)
+	defer deadline.Stop()
+	defer tick.Stop()
+	for ask(t, watch, sql) != "t" {
+		select {
+		case <-tick.C:
+		case <-deadline.C:
+			t.Fatalf("not %d wait for a lock in %s", n, words)
+		}
+	}
+}
+
+func TestRetention_lets_go_of_the_audit_log_before_it_forgets_events(t *testing.T) {
+	name := database(t, peopled)
+	judge, system := owner(t, name), connect(t, server.DirectURL("app_system", name))
+	do(t, judge, `
+		INSERT INTO audit_logs (community_id, at, actor_type, actor, action) VALUES ('{own}', now() - interval '30 months', 'system', 'x', 'old');
+		INSERT INTO applied_events (community_id, event_id, at) VALUES ('{own}', gen_random_uuid(), now() - interval '30 days');`)
+	do(t, judge, "BEGIN; SELECT 1 FROM applied_events WHERE at < now() - interval '2 days' FOR UPDATE") // forgetting it takes until we say so
+	ended := make(chan error, 1)
+	go func() { // ends when the row is free
+		done, err := store.Migrator{URL: server.OwnerURL(name)}.Retain(context.Background(), store.Retention{AuditMonths: 13, EventDays: 7})
+		if err == nil && (len(done.Months) != 1 || done.Events != 1) {
+			err = fmt.Errorf("got %+v, want one of each", done)
+		}
+		ended <- err
+	}()
+	waits(t, name, "applied_events_retain", 1)
+	if _, _, err := try(t.Context(), system, "BEGIN; SET LOCAL lock_timeout = '3s'; SELECT set_tenant_context('{own}'); SELECT audit_action('system', 'x', 'meanwhile'); COMMIT"); err != nil {
+		t.Errorf("an audit row meanwhile: %v", err)
+	}
+	do(t, judge, "COMMIT")
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}
+
+// Where nobody ran retention for months, everybody writes into the default partition while it is emptied.
+func TestRetention_and_a_writer_do_not_wait_for_each_other(t *testing.T) {
+	name := database(t, peopled)
+	system := connect(t, server.DirectURL("app_system", name))
+	const ahead = "INSERT INTO audit_logs (community_id, at, actor_type, actor, action) VALUES ('{own}', now() + interval '9 months', 'system', 'x', 'ahead')"
+	do(t, owner(t, name), ahead)
+	do(t, system, "BEGIN; SELECT set_tenant_context('{own}'); SELECT audit_action('system', 'x', 'first')")
+	ended := make(chan error, 1)
+	go func() { // ends after the writer
+		_, err := store.Migrator{URL: server.OwnerURL(name)}.Retain(context.Background(), store.Retention{AuditMonths: 13, EventDays: 7})
+		ended <- err
+	}()
+	waits(t, name, "audit_retain", 1)
+	if _, _, err := try(t.Context(), system, ahead+"; COMMIT"); err != nil {
+		t.Errorf("the writer: %v", err)
+	}
+	if err := <-ended; err != nil {
+		t.Errorf("retention: %v", err)
+	}
+	if got := ask(t, owner(t, name), "SELECT count(*) FROM audit_logs WHERE action IN ('ahead', 'first')"); got != "3" {
+		t.Errorf("got %s rows, want 3", got)
+	}
+}
+
+// No partition can be made for some times that PostgreSQL knows: one such row, and retention would never work again.
+func TestRetention_works_whatever_time_a_row_has(t *testing.T) {
+	name := database(t, peopled)
+	system := connect(t, server.DirectURL("app_system", name))
+	for _, at := range []string{"infinity", "-infinity", "294276-12-31 23:00+00", "0044-03-15 12:00+00 BC", "1969-12-31 23:59:59+00", "10000-01-01 00:00+00"} {
+		_, _, err := try(t.Context(), system, "BEGIN; SELECT set_tenant_context('{own}'); INSERT INTO audit_logs (community_id, at, actor_type, actor, action) VALUES ('{own}', '"+at+"', 'system', 'x', 'odd'); COMMIT")
+		if code(err) != "23514" {
+			t.Errorf("%s: got %v, want that it is refused", at, err)
+		}
+		_, _, _ = try(t.Context(), system, "ROLLBACK")
+	}
+	do(t, system, "BEGIN; SELECT set_tenant_context('{own}'); INSERT INTO audit_logs (community_id, at, actor_type, actor, action) VALUES "+
+		"('{own}', '1970-01-01 00:00+00', 'system', 'x', 'first'), ('{own}', '9999-12-31 23:59:59.999999+00', 'system', 'x', 'last'); COMMIT")
+	done, err := store.Migrator{URL: server.OwnerURL(name)}.Retain(t.Context(), store.Retention{AuditMonths: 13, EventDays: 7})
+	if err != nil || !slices.Equal(done.Months, []string{"audit_logs_1970_01"}) {
+		t.Errorf("got %+v, %v, want the first month dropped", done, err)
+	}
+	if got := ask(t, owner(t, name), "SELECT tableoid::regclass FROM audit_logs WHERE action = 'last'"); got != "audit_logs_9999_12" {
+		t.Errorf("the last month: got %s", got)
+	}
+}
+
+// Whoever keeps old months elsewhere may have detached one and left it there.
+func TestRetention_loses_no_row_of_a_month_that_was_detached(t *testing.T) {
+	name := database(t, peopled)
+	judge := owner(t, name)
+	next := ask(t, judge, "SELECT 'audit_logs_' || to_char(now() AT TIME ZONE 'UTC' + interval '1 month', 'YYYY_MM')")
+	do(t, judge, "ALTER TABLE audit_logs DETACH PARTITION "+next+`; INSERT INTO audit_logs (community_id, at, actor_type, actor, action)
+		VALUES ('{own}', (date_trunc('month', now() AT TIME ZONE 'UTC') + interval '40 days') AT TIME ZONE 'UTC', 'system', 'x', 'late')`)
+	m, keep := store.Migrator{URL: server.OwnerURL(name)}, store.Retention{AuditMonths: 13, EventDays: 7}
+	if _, err := m.Retain(t.Context(), keep); err == nil || !strings.Contains(err.Error(), next) || !strings.Contains(err.Error(), "Rename") {
+		t.Errorf("got %v, want that %s stands in the way", err, next)
+	}
+	if got := ask(t, judge, "SELECT count(*) FROM audit_logs WHERE action = 'late'"); got != "1" {
+		t.Fatalf("got %s rows of the month, want 1", got)
+	}
+	do(t, judge, "ALTER TABLE "+next+" RENAME TO archived")
+	if _, err := m.Retain(t.Context(), keep); err != nil {
+		t.Error(err)
+	}
+	if got := ask(t, judge, "SELECT tableoid::regclass FROM audit_logs WHERE action = 'late'"); got != next {
+		t.Errorf("the row: got it in %q, want %s", got, next)
 	}
 }

@@ -2,6 +2,7 @@ package postgres_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"math"
@@ -36,7 +37,7 @@ func up(t *testing.T, m store.Migrator) []store.Migration {
 func leftovers(t *testing.T, name string) string {
 	t.Helper()
 	return ask(t, owner(t, name), `SELECT concat_ws(', ',
-		(SELECT string_agg(relname, ', ') FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p', 'v') AND relname <> 'goose_db_version'),
+		(SELECT string_agg(relname, ', ') FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p', 'v') AND relname <> 'drover_migrations'),
 		(SELECT string_agg(proname, ', ') FROM pg_proc WHERE pronamespace = 'public'::regnamespace),
 		(SELECT string_agg(policyname, ', ') FROM pg_policies),
 		(SELECT 'schema foundation' FROM pg_namespace WHERE nspname = 'foundation'))`)
@@ -106,7 +107,7 @@ func TestMigrate_two_processes_at_once(t *testing.T) {
 	if want := []string{"applied 0", fmt.Sprintf("applied %d", steps)}; !slices.Equal(got, want) {
 		t.Errorf("got %v, want %v: one does all, the other waits", got, want)
 	}
-	if got := ask(t, owner(t, name), "SELECT count(*) || ' ' || count(DISTINCT version_id) FROM goose_db_version WHERE version_id > 0"); got != fmt.Sprintf("%d %d", steps, steps) {
+	if got := ask(t, owner(t, name), "SELECT count(*) || ' ' || count(DISTINCT version_id) FROM drover_migrations WHERE version_id > 0"); got != fmt.Sprintf("%d %d", steps, steps) {
 		t.Errorf("versions: got %s, want each once", got)
 	}
 }
@@ -163,6 +164,7 @@ func TestMigrate_refuses_roles_that_undo_the_isolation(t *testing.T) {
 	judge := owner(t, name)
 	for _, tt := range []struct{ name, sql, undo, want string }{
 		{"BYPASSRLS", "ALTER ROLE app_rw BYPASSRLS", "ALTER ROLE app_rw NOBYPASSRLS", "NOBYPASSRLS"},
+		{"a role that has BYPASSRLS", "GRANT backup TO app_rw", "REVOKE backup FROM app_rw", "REVOKE backup FROM app_rw"},
 		{"administrators", "GRANT app_admin TO app_worker", "REVOKE app_admin FROM app_worker", "REVOKE app_admin"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -178,6 +180,20 @@ func TestMigrate_refuses_roles_that_undo_the_isolation(t *testing.T) {
 	}
 }
 
+// Another program that uses goose has a table of the name that goose gives it, with versions of its own.
+func TestMigrate_beside_another_program_s_migrations(t *testing.T) {
+	name := empty(t)
+	judge := owner(t, name)
+	do(t, judge, `CREATE TABLE goose_db_version (id serial PRIMARY KEY, version_id bigint NOT NULL, is_applied boolean NOT NULL, tstamp timestamp NOT NULL DEFAULT now());
+		INSERT INTO goose_db_version (version_id, is_applied) SELECT v, true FROM generate_series(0, 20) AS v`)
+	if got := len(up(t, store.Migrator{URL: server.OwnerURL(name)})); got != steps {
+		t.Errorf("up: got %d migrations, want %d", got, steps)
+	}
+	if got := ask(t, judge, "SELECT count(*) FROM goose_db_version"); got != "21" {
+		t.Errorf("the other program's: got %s rows, want its 21", got)
+	}
+}
+
 // A restored database has no rights of its own: those of the old one are in no dump.
 func TestMigrate_up_closes_a_restored_database(t *testing.T) {
 	name := database(t, migrated)
@@ -185,6 +201,27 @@ func TestMigrate_up_closes_a_restored_database(t *testing.T) {
 	do(t, judge, "GRANT TEMPORARY ON DATABASE "+name+" TO PUBLIC")
 	if err := store.Up(t.Context(), server.OwnerURL(name)); err != nil {
 		t.Fatal(err)
+	}
+	if got := ask(t, judge, "SELECT has_database_privilege('app_rw', current_database(), 'TEMPORARY')"); got != "f" {
+		t.Errorf("temporary tables: got %s, want f", got)
+	}
+}
+
+func TestMigrate_up_twice_at_once_closes_a_restored_database(t *testing.T) {
+	name := database(t, migrated)
+	judge, holder := owner(t, name), owner(t, name)
+	do(t, judge, "GRANT TEMPORARY ON DATABASE "+name+" TO PUBLIC")
+	do(t, holder, "BEGIN; LOCK TABLE pg_database IN SHARE MODE") // so that both come to the same place
+	ended := make(chan error, 2)
+	for range 2 {
+		go func() { ended <- store.Up(context.Background(), server.OwnerURL(name)) }() // ends when the table is free
+	}
+	waits(t, name, "REVOKE TEMPORARY", 2)
+	do(t, holder, "COMMIT")
+	for range 2 {
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
 	}
 	if got := ask(t, judge, "SELECT has_database_privilege('app_rw', current_database(), 'TEMPORARY')"); got != "f" {
 		t.Errorf("temporary tables: got %s, want f", got)

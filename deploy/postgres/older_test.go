@@ -1,6 +1,7 @@
 package postgres_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -29,6 +30,7 @@ CREATE TABLE eligibility_rules (
 CREATE TABLE audit_logs (
   id bigserial PRIMARY KEY, community_id uuid REFERENCES communities (id) ON DELETE CASCADE, actor_id text, actor_type text, action text NOT NULL,
   target_type text, target_id text, metadata jsonb, ip_address text, created_at timestamptz DEFAULT now());
+CREATE TABLE audit_logs_default (archived jsonb);
 CREATE FUNCTION get_tenant_context() RETURNS uuid LANGUAGE sql STABLE AS $$ SELECT nullif(current_setting('app.current_tenant', true), '')::uuid $$;
 CREATE FUNCTION set_tenant_context(p_tenant uuid, p_admin boolean DEFAULT false) RETURNS void LANGUAGE plpgsql AS $$ BEGIN PERFORM set_config('app.current_tenant', p_tenant::text, false); END $$;
 ALTER TABLE profiles ENABLE ROW LEVEL SECURITY;
@@ -52,7 +54,7 @@ INSERT INTO eligibility_rules (community_id, name, chain_id, rule_type, paramete
   ('aaaaaaaa-0000-4000-8000-000000000001', 'unknown', 1, 'phase_of_the_moon', '[]', 'x', NULL, NULL, true);
 INSERT INTO audit_logs (community_id, actor_id, actor_type, action, target_type, target_id, metadata, ip_address, created_at) VALUES
   ('aaaaaaaa-0000-4000-8000-000000000001', 'ann', 'admin', 'old', 'profile', '1', '{"k": "v"}', '10.0.0.1', '2024-02-29 12:00+00'),
-  ('aaaaaaaa-0000-4000-8000-000000000001', NULL, 'robot', 'odd', NULL, NULL, NULL, 'somewhere', now()),
+  ('aaaaaaaa-0000-4000-8000-000000000001', NULL, 'robot', 'odd', NULL, NULL, NULL, 'somewhere', 'infinity'),
   (NULL, 'x', 'system', 'of nobody', NULL, NULL, NULL, NULL, now());
 `
 
@@ -94,11 +96,21 @@ func TestMigrate_takes_over_the_earlier_foundation(t *testing.T) {
 				}
 			}
 			if got := ask(t, judge, `SELECT coalesce(string_agg(relname, ', '), '') FROM pg_class WHERE relnamespace = 'public'::regnamespace
-				AND relkind IN ('r', 'p') AND relname <> 'goose_db_version' AND NOT (relrowsecurity AND relforcerowsecurity)`); got != "" {
+				AND relkind IN ('r', 'p') AND relname <> 'drover_migrations' AND NOT (relrowsecurity AND relforcerowsecurity)`); got != "" {
 				t.Errorf("row security is not forced on %s", got)
 			}
 			if got := len(up(t, m)); got != 0 {
 				t.Errorf("up twice: got %d migrations, want none", got)
+			}
+
+			// What the take-over has made, retention must be able to drop.
+			done, err := m.Retain(t.Context(), store.Retention{AuditMonths: 13, EventDays: 7})
+			if err != nil || !slices.Contains(done.Months, "audit_logs_2024_02") {
+				t.Errorf("retention: got %+v, %v, want the month of the older row dropped", done, err)
+			}
+			if got := ask(t, judge, `SELECT coalesce(string_agg(relname, ', '), '') FROM pg_class WHERE relnamespace = 'public'::regnamespace
+				AND relname ~ '^audit_logs' AND relkind IN ('r', 'p') AND relowner <> 'app_owner'::regrole`); got != "" {
+				t.Errorf("not app_owner's: %s", got)
 			}
 
 			// Back: what was there before is there again.

@@ -77,7 +77,7 @@ func TestTraps(t *testing.T) {
 
 	t.Run("03_row_security_is_on_and_forced_on_every_table", func(t *testing.T) {
 		if got := ask(t, judge, `SELECT coalesce(string_agg(relname, ', '), '') FROM pg_class
-			WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p') AND relname <> 'goose_db_version'
+			WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p') AND relname <> 'drover_migrations'
 			  AND NOT (relrowsecurity AND relforcerowsecurity)`); got != "" {
 			t.Errorf("not on: %s", got)
 		}
@@ -120,7 +120,7 @@ func TestTraps(t *testing.T) {
 	t.Run("07_every_key_begins_with_the_tenant", func(t *testing.T) {
 		if got := ask(t, judge, `SELECT coalesce(string_agg(indexrelid::regclass::text, ', '), '') FROM pg_index i
 			JOIN pg_class c ON c.oid = i.indrelid JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = i.indkey[0]
-			WHERE i.indisunique AND c.relnamespace = 'public'::regnamespace AND c.relname NOT IN ('goose_db_version', 'worker_state')
+			WHERE i.indisunique AND c.relnamespace = 'public'::regnamespace AND c.relname NOT IN ('drover_migrations', 'worker_state')
 			  AND a.attname <> 'community_id' AND NOT (c.relname = 'communities' AND a.attname = 'id')`); got != "" {
 			t.Errorf("keys over all tenants: %s", got)
 		}

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -60,7 +61,7 @@ func (a *application) begin(ctx context.Context, s *Store, community Community) 
 	ids := make([]string, len(a.changes))
 	newest := 0
 	for i := range a.changes {
-		ids[i] = a.changes[i].EventID
+		ids[i] = strings.ToLower(a.changes[i].EventID) // as PostgreSQL gives it back
 		if a.changes[i].Position > a.changes[newest].Position {
 			newest = i
 		}
@@ -93,8 +94,8 @@ func (a *application) begin(ctx context.Context, s *Store, community Community) 
 	a.outcomes = make([]Outcome, len(a.changes))
 	for i := range a.changes {
 		a.outcomes[i] = Duplicate
-		if fresh[a.changes[i].EventID] {
-			delete(fresh, a.changes[i].EventID) // twice in one call counts once
+		if fresh[ids[i]] {
+			delete(fresh, ids[i]) // twice in one call counts once
 			a.outcomes[i] = Superseded
 			a.todo = append(a.todo, i)
 		}

@@ -105,6 +105,8 @@ func (s *Store) guildsOf(ctx context.Context, shardID int) ([]uint64, error) {
 	if shardID == AllShards {
 		sql, args = "SELECT guild_id FROM communities WHERE active ORDER BY guild_id", nil
 	}
+	ctx, cancel := s.limit(ctx)
+	defer cancel()
 	rows, err := s.pool.Query(ctx, sql, args...)
 	if err != nil {
 		return nil, s.clean("communities of a shard", err)

@@ -24,6 +24,8 @@ const (
 	migrateLockTimeout = "15s"
 	// How long another migrator is waited for, in steps of a second.
 	migratorPatience = 5 * time.Minute
+	// Not goose's own name: another program's migrations in the same database may have it.
+	migrateTable = "drover_migrations"
 )
 
 // ErrPooler says that a migration went to a pooler such as PgBouncer.
@@ -66,6 +68,8 @@ func (m Migrator) guard(ctx context.Context) error {
 	return m.as(ctx, func(ctx context.Context, conn *pgx.Conn) error {
 		_, err := conn.Exec(ctx, `DO $$
 			BEGIN
+				-- Two at once would change the same row of pg_database, which is an error.
+				PERFORM pg_advisory_xact_lock(hashtext('drover guard'));
 				IF to_regrole('app_rw') IS NOT NULL AND has_database_privilege('app_rw', current_database(), 'TEMPORARY') THEN
 					EXECUTE format('REVOKE TEMPORARY ON DATABASE %I FROM PUBLIC', current_database());
 					IF has_database_privilege('app_rw', current_database(), 'TEMPORARY') THEN
@@ -139,7 +143,7 @@ func (m Migrator) with(ctx context.Context, f func(context.Context, *goose.Provi
 	if err != nil {
 		return fmt.Errorf("store: migrate: %w", err)
 	}
-	p, err := goose.NewProvider(goose.DialectPostgres, db, dir, goose.WithSessionLocker(one))
+	p, err := goose.NewProvider(goose.DialectPostgres, db, dir, goose.WithSessionLocker(one), goose.WithTableName(migrateTable))
 	if err != nil {
 		return fmt.Errorf("store: migrate: %w", err)
 	}

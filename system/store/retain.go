@@ -28,7 +28,8 @@ type Retained struct {
 
 // Retain drops what is older than r says, and makes the partitions of the audit
 // log for the next three months. It connects as Migrator does, and as app_owner:
-// nobody else can do it. Run it daily; twice does no harm.
+// nobody else can do it. Run it daily; twice does no harm. Beside an error it
+// returns what was done before.
 func (m Migrator) Retain(ctx context.Context, r Retention) (Retained, error) {
 	var done Retained
 	if r.AuditMonths < 1 || r.AuditMonths > 1200 {
@@ -37,27 +38,34 @@ func (m Migrator) Retain(ctx context.Context, r Retention) (Retained, error) {
 	if r.EventDays < 1 || r.EventDays > 3650 {
 		return done, fmt.Errorf("store: retain: %d days of applied events: must be 1 to 3650", r.EventDays)
 	}
+	// One after the other: dropping a month locks the audit log until its transaction ends, and forgetting events may take long.
 	err := m.as(ctx, func(ctx context.Context, conn *pgx.Conn) error {
-		return pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error { return r.apply(ctx, tx, &done) })
+		err := asOwner(ctx, conn, func(tx pgx.Tx) error {
+			rows, err := tx.Query(ctx, "SELECT audit_retain(make_interval(months => $1))", r.AuditMonths)
+			if err == nil {
+				done.Months, err = pgx.CollectRows(rows, pgx.RowTo[string])
+			}
+			return err
+		})
+		if err != nil {
+			done.Months = nil
+			return err
+		}
+		return asOwner(ctx, conn, func(tx pgx.Tx) error {
+			return tx.QueryRow(ctx, "SELECT applied_events_retain(make_interval(days => $1))", r.EventDays).Scan(&done.Events)
+		})
 	})
-	if err != nil {
-		return Retained{}, err
-	}
-	return done, nil
+	return done, err
 }
 
-func (r Retention) apply(ctx context.Context, tx pgx.Tx, done *Retained) error {
-	if _, err := tx.Exec(ctx, "SET LOCAL ROLE app_owner"); err != nil {
-		return err
-	}
-	rows, err := tx.Query(ctx, "SELECT audit_retain(make_interval(months => $1))", r.AuditMonths)
-	if err != nil {
-		return err
-	}
-	if done.Months, err = pgx.CollectRows(rows, pgx.RowTo[string]); err != nil {
-		return err
-	}
-	return tx.QueryRow(ctx, "SELECT applied_events_retain(make_interval(days => $1))", r.EventDays).Scan(&done.Events)
+// asOwner calls f in a transaction as app_owner.
+func asOwner(ctx context.Context, conn *pgx.Conn, f func(pgx.Tx) error) error {
+	return pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, "SET LOCAL ROLE app_owner"); err != nil {
+			return err
+		}
+		return f(tx)
+	})
 }
 
 // as calls f with a connection straight to PostgreSQL.

@@ -35,7 +35,8 @@ type Options struct {
 	MaxConns int
 	// ConnectTimeout bounds one attempt to connect; default 5 s.
 	ConnectTimeout time.Duration
-	// StatementTimeout bounds each statement in the server, waits for locks included, and how long a transaction may stand idle; default 10 s. Too low: a large
+	// StatementTimeout bounds each statement in the server, waits for locks included, and how long a transaction may stand idle; default 10 s. A
+	// transaction as a whole has six times as much, and ConnectTimeout. Too low: a large
 	// guild's member list fails again and again. Too high: a stuck transaction holds its locks for so long.
 	StatementTimeout time.Duration
 	// Attempts is how often a transaction is tried that the server ended over a serialization failure or a deadlock; default 5.
@@ -142,16 +143,13 @@ func (s *Store) Server() string {
 // Close ends the pool when the transactions under way have ended.
 func (s *Store) Close() { s.pool.Close() }
 
-// clean wraps an error once and takes the password out of it, should the driver ever repeat it.
+// clean wraps an error once and takes the password out of its text, should the driver ever repeat it. What the error is stays: a
+// password may be an ordinary word that stands in it by chance.
 func (s *Store) clean(what string, err error) error {
 	if err == nil {
 		return nil
 	}
-	text := err.Error()
-	if hidden := s.hide.Replace(text); hidden != text {
-		return fmt.Errorf("store: %s: %s", what, hidden)
-	}
-	return fmt.Errorf("store: %s: %w", what, err)
+	return fmt.Errorf("store: %s: %w", what, hidden{err, s.hide})
 }
 
 // secrets replaces a password in the forms in which it may stand in a text.

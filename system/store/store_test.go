@@ -5,9 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"net"
+	"net/url"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -225,11 +228,11 @@ func TestClassOf(t *testing.T) {
 
 func TestOpen_never_shows_the_password(t *testing.T) {
 	const secret = "hunter2 with/blank"
-	for _, url := range []string{
+	for _, address := range []string{
 		"postgres://me:hunter2 with/blank@host/db", "postgres://me:hunter2%20with%2Fblank@host:port/db", "host=h password='hunter2 with/blank' port=x",
 		"postgres://me:hunter2%20with%2Fblank@127.0.0.1:1/db?sslmode=disable",
 	} {
-		s, err := Open(t.Context(), Options{URL: url, ConnectTimeout: time.Second})
+		s, err := Open(t.Context(), Options{URL: address, ConnectTimeout: time.Second})
 		if err == nil {
 			err = s.Ping(t.Context())
 			s.Close()
@@ -407,5 +410,122 @@ func TestProgress_never_goes_back(t *testing.T) {
 	}
 	if got, err := s.Progress(t.Context(), "r"); got != 9 || err != nil {
 		t.Errorf("got %d, %v, want 9", got, err)
+	}
+}
+
+// A password may be a word that errors have anyway.
+func TestClean_hides_the_password_and_keeps_what_the_error_is(t *testing.T) {
+	s := &Store{hide: secrets("deadlock")}
+	err := s.clean("transaction", &pgconn.PgError{Severity: "ERROR", Code: "40P01", Message: "deadlock detected"})
+	if ClassOf(err) != Conflict || !isConflict(err) {
+		t.Errorf("got class %s, want %s", ClassOf(err), Conflict)
+	}
+	if strings.Contains(fmt.Sprintf("%v %+v", err, err), "deadlock") {
+		t.Errorf("got %v, want the password hidden", err)
+	}
+}
+
+// PostgreSQL writes a UUID in small letters, whoever wrote it how.
+func TestApply_takes_an_id_in_capitals_once(t *testing.T) {
+	s, database := open(t, nil)
+	id := derivedID("capitals", "")
+	for i, tt := range []struct {
+		id   string
+		want Outcome
+	}{{strings.ToUpper(id), Applied}, {id, Duplicate}, {strings.ToUpper(id), Duplicate}} {
+		got, err := s.Apply(t.Context(), guildA, []Change{{EventID: tt.id, EventType: "member.join", Kind: MemberHere, Position: int64(i + 1), At: time.Now(), Members: []Member{{UserID: 1}}}})
+		if err != nil || got[0] != tt.want {
+			t.Errorf("%s: got %v, %v, want %s", tt.id, got, err, tt.want.Name())
+		}
+	}
+	if got := asked(t, database, "SELECT (SELECT count(*) FROM profiles) || ' ' || (SELECT count(*) FROM audit_logs)"); got[0] != "1 1" {
+		t.Errorf("got %s profiles and audit rows, want 1 1", got[0])
+	}
+}
+
+// silent is a way to the database that stops carrying anything, without a word to either side, as when a host loses its power.
+type silent struct {
+	addr string
+	off  atomic.Bool
+}
+
+func newSilent(t *testing.T, to string) *silent {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &silent{addr: l.Addr().String()}
+	var owned sync.WaitGroup
+	ctx, cancel := context.WithCancel(context.Background())
+	carry := func(from, to net.Conn) {
+		defer from.Close()
+		buffer := make([]byte, 4096)
+		for {
+			n, err := from.Read(buffer)
+			if p.off.Load() {
+				<-ctx.Done()
+			}
+			if err != nil {
+				return
+			}
+			if _, err := to.Write(buffer[:n]); err != nil {
+				return
+			}
+		}
+	}
+	owned.Go(func() { // ends with the listener
+		for {
+			near, err := l.Accept()
+			if err != nil {
+				return
+			}
+			far, err := net.Dial("tcp", to)
+			if err != nil {
+				near.Close()
+				continue
+			}
+			context.AfterFunc(ctx, func() { near.Close(); far.Close() })
+			owned.Go(func() { carry(near, far) }) // these end with their connections, or with the test
+			owned.Go(func() { carry(far, near) })
+		}
+	})
+	t.Cleanup(func() { cancel(); l.Close(); owned.Wait() })
+	return p
+}
+
+func TestWithTenant_ends_where_the_database_falls_silent(t *testing.T) {
+	database := newDatabase(t)
+	u, err := url.Parse(server.PoolURL("app_worker", database))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var s *Store
+	t.Cleanup(func() { // after the way is cut, else it waits as long as the transaction
+		if s != nil {
+			s.Close()
+		}
+	})
+	p := newSilent(t, u.Host)
+	u.Host = p.addr
+	s, err = Open(t.Context(), Options{URL: u.String(), ConnectTimeout: time.Second, StatementTimeout: 200 * time.Millisecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { // ends when the transaction does; if it does not, the test has failed
+		ended <- s.WithTenant(context.Background(), CommunityID(guildA), func(ctx context.Context, tx *Tx) error {
+			p.off.Store(true)
+			_, err := tx.Exec(ctx, "SELECT 1")
+			return err
+		})
+	}()
+	select {
+	case err := <-ended:
+		if ClassOf(err) != Away {
+			t.Errorf("got %v, want that the database is away", err)
+		}
+	case <-time.After(30 * time.Second):
+		t.Fatal("it still waits for an answer")
 	}
 }

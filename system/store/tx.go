@@ -110,13 +110,24 @@ func (s *Store) transact(ctx context.Context, fn func(ctx context.Context, tx pg
 	}
 }
 
+// statements is how many statements that take all of their time a transaction has time for.
+const statements = 6
+
 func (s *Store) once(ctx context.Context, fn func(ctx context.Context, tx pgx.Tx) error) error {
+	// The server's limits end nothing where its answer never comes: behind a host that lost its power a connection falls silent, and
+	// the system finds out after a quarter of an hour at best.
+	ctx, cancel := s.limit(ctx)
+	defer cancel()
 	tx, err := s.pool.Begin(ctx)
 	if err != nil {
 		return s.clean("begin", err)
 	}
 	// On its way out of a panic too. Where the connection is broken there is nothing to roll back.
-	defer func() { _ = tx.Rollback(context.WithoutCancel(ctx)) }()
+	defer func() {
+		ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.o.ConnectTimeout)
+		defer cancel()
+		_ = tx.Rollback(ending)
+	}()
 	if err := fn(ctx, tx); err != nil {
 		return s.clean("transaction", err)
 	}
@@ -124,4 +135,9 @@ func (s *Store) once(ctx context.Context, fn func(ctx context.Context, tx pgx.Tx
 		return s.clean("commit", err)
 	}
 	return nil
+}
+
+// limit bounds a transaction as a whole.
+func (s *Store) limit(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(ctx, s.o.ConnectTimeout+statements*s.o.StatementTimeout)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -33,7 +34,7 @@ const (
 	HeaderDeadStream = "Drover-Dead-Stream" // the stream that it was in
 	HeaderDeadSeq    = "Drover-Dead-Seq"    // its sequence number there
 	HeaderDeadID     = "Drover-Dead-Id"     // its Nats-Msg-Id there
-	HeaderDeadBytes  = "Drover-Dead-Bytes"  // only where it was too large to be kept with its reason: its size
+	HeaderDeadBytes  = "Drover-Dead-Bytes"  // only where it was too large to be kept: its size
 )
 
 func (o *DeadOptions) check() error {
@@ -80,6 +81,10 @@ func (w *Worker) ensureDead(ctx context.Context) error {
 		return fmt.Errorf("worker: stream of dead letters %s: %w", name, err)
 	}
 	c := have.CachedInfo().Config
+	if !slices.ContainsFunc(c.Subjects, w.holdsLetters) {
+		return fmt.Errorf("worker: stream of dead letters %s: there is a stream of that name for other subjects (%s), which is left alone: set worker.dead.name to another name",
+			name, strings.Join(c.Subjects, ", "))
+	}
 	if c.MaxAge == w.o.Dead.MaxAge && c.MaxBytes == w.o.Dead.MaxBytes {
 		return nil
 	}
@@ -89,6 +94,12 @@ func (w *Worker) ensureDead(ctx context.Context) error {
 		return fmt.Errorf("worker: stream of dead letters %s: %w", name, err)
 	}
 	return nil
+}
+
+// holdsLetters reports whether a stream with that subject takes the dead letters.
+func (w *Worker) holdsLetters(subject string) bool {
+	root, all := strings.CutSuffix(subject, ">")
+	return all && strings.HasPrefix(w.subject("dead.events."), root)
 }
 
 // bury sends an event to the dead letters and acknowledges it once it is there.
@@ -111,8 +122,12 @@ func (l *lane) bury(working context.Context, j *job, why error) {
 	}
 	// The same each time: a second burial inside the window of duplicates is dropped.
 	m.Header.Set(messages.HeaderID, "dead:"+strconv.FormatInt(j.position, 10))
-	err := l.publish(working, m)
-	if errors.Is(err, nats.ErrMaxPayload) { // the reason is what made it too large
+	err := nats.ErrMaxPayload
+	// A letter that the stream's bounds have no room for would be stored, and push out all others and itself.
+	if int64(len(m.Data)) <= l.w.o.Dead.MaxBytes/2 {
+		err = l.publish(working, m)
+	}
+	if errors.Is(err, nats.ErrMaxPayload) { // also where the reason is what made it too large
 		m.Header.Set(HeaderDeadBytes, strconv.Itoa(len(m.Data)))
 		m.Data = nil
 		err = l.publish(working, m)

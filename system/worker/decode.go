@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"drover/system/store"
@@ -139,7 +140,7 @@ func gapOf(e *envelope, at time.Time) (event, error) {
 	if err := json.Unmarshal(e.Data, &d); err != nil {
 		return event{}, poisoned(DeadData, "data of shard.gap: not what it should be, at byte %d", offset(err))
 	}
-	return event{typ: shardGap, gap: &store.Gap{EventID: *e.ID, ShardID: *e.ShardID, At: at, Reason: d.Reason}}, nil
+	return event{typ: shardGap, gap: &store.Gap{EventID: *e.ID, ShardID: *e.ShardID, At: at, Reason: *words(&d.Reason)}}, nil
 }
 
 // guildData is what the worker needs of GUILD_CREATE, GUILD_UPDATE and GUILD_DELETE.
@@ -167,7 +168,7 @@ func (ev *event) guild(e *envelope) error {
 		c.Kind = store.CommunityLeft
 		return nil
 	case guildUpdate:
-		c.Kind, c.Name = store.CommunityRenamed, d.Name
+		c.Kind, c.Name = store.CommunityRenamed, words(d.Name)
 		return nil
 	}
 	c.Kind = store.CommunityHere
@@ -175,7 +176,7 @@ func (ev *event) guild(e *envelope) error {
 	if c.JoinedAt, err = instant("joined_at", d.JoinedAt); err != nil || d.Oversize != nil || d.Unavailable {
 		return err
 	}
-	c.Name, c.Listed = d.Name, true
+	c.Name, c.Listed = words(d.Name), true
 	seen := make(map[int64]int, len(d.Members))
 	for i := range d.Members {
 		m, err := d.Members[i].member()
@@ -213,7 +214,7 @@ func (d *memberData) member() (store.Member, error) {
 	if err != nil {
 		return store.Member{}, err
 	}
-	m := store.Member{UserID: user, Username: d.User.Username, Nick: d.Nick, Roles: make([]int64, len(d.Roles))}
+	m := store.Member{UserID: user, Username: *words(&d.User.Username), Nick: words(d.Nick), Roles: make([]int64, len(d.Roles))}
 	for i, r := range d.Roles {
 		if m.Roles[i], err = snowflake("a role's id", r); err != nil {
 			return m, err
@@ -253,7 +254,21 @@ func instant(what string, text *string) (*time.Time, error) {
 	if err != nil {
 		return nil, poisoned(DeadData, "%s is no time in ISO 8601", what)
 	}
+	// Written in UTC: Go reads offsets that it does not write.
+	if t = t.UTC(); t.Year() < 1 || t.Year() > 9999 {
+		return nil, poisoned(DeadData, "%s is not in the years 1 to 9999", what)
+	}
 	return &t, nil
+}
+
+// words are a text that people have chosen, without the one character that PostgreSQL cannot hold: a single nick must not
+// make a guild's whole list of members a dead letter.
+func words(text *string) *string {
+	if text == nil || !strings.ContainsRune(*text, 0) {
+		return text
+	}
+	clean := strings.ReplaceAll(*text, "\x00", "\uFFFD")
+	return &clean
 }
 
 // oneLine makes a text fit for a header: one line, printable, not longer than most bytes.

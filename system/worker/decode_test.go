@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"encoding/json"
 	"errors"
 	"strings"
 	"testing"
@@ -25,6 +26,9 @@ func FuzzDecode(f *testing.F) {
 			return
 		}
 		c := ev.change
+		if _, err := json.Marshal(c); err != nil {
+			t.Errorf("%+v cannot be written: %v", c, err)
+		}
 		if ev.guildID == 0 || ev.guildID > 1<<63-1 || c.EventID == "" || c.At.Before(time.UnixMilli(1)) {
 			t.Errorf("got %+v", ev)
 		}
@@ -32,6 +36,9 @@ func FuzzDecode(f *testing.F) {
 		for _, m := range c.Members {
 			if m.UserID <= 0 || seen[m.UserID] {
 				t.Errorf("got user %d, want each once and above 0", m.UserID)
+			}
+			if strings.ContainsRune(m.Username, 0) || m.Nick != nil && strings.ContainsRune(*m.Nick, 0) {
+				t.Errorf("got a NUL in %+v", m)
 			}
 			seen[m.UserID] = true
 		}
@@ -56,6 +63,37 @@ func TestDecode_a_list_is_complete_only_with_everybody(t *testing.T) {
 		ev, err := decode(guildJoin, []byte(raw))
 		if err != nil || ev.change.Listed != tt.listed || ev.change.Complete != tt.complete {
 			t.Errorf("%s: got listed %t, complete %t, %v, want %t, %t", tt.name, ev.change.Listed, ev.change.Complete, err, tt.listed, tt.complete)
+		}
+	}
+}
+
+// What decode lets through must be writable as JSON and as PostgreSQL's timestamptz, else it would be tried for ever.
+func TestDecode_a_time_is_one_that_can_be_written(t *testing.T) {
+	for at, want := range map[string]string{
+		"2026-01-02T03:04:05.678+00:00": "2026-01-02T03:04:05.678Z",
+		"2026-01-02T03:04:05+24:00":     "2026-01-01T03:04:05Z",
+		"2026-01-02T03:04:05-23:59":     "2026-01-03T03:03:05Z",
+		"9999-12-31T23:59:59Z":          "9999-12-31T23:59:59Z",
+		"9999-12-31T23:59:59-01:00":     "",
+		"0001-01-01T00:00:00+01:00":     "",
+		"0000-12-31T00:00:00Z":          "",
+	} {
+		raw := `{"event_id":"2f0c1c1e-6c52-8a37-9a5e-0d1c6f1f3b77","event_type":"member.join","shard_id":0,"timestamp":1,"guild_id":"7","data":{"user":{"id":"8"},"joined_at":"` + at + `"}}`
+		ev, err := decode(memberJoin, []byte(raw))
+		var p *poison
+		if want == "" {
+			if !errors.As(err, &p) || p.class != DeadData {
+				t.Errorf("%s: got %v, want poison", at, err)
+			}
+			continue
+		}
+		if err != nil {
+			t.Errorf("%s: %v", at, err)
+			continue
+		}
+		text, err := json.Marshal(ev.change.Members[0].JoinedAt)
+		if err != nil || string(text) != `"`+want+`"` {
+			t.Errorf("%s: got %s, %v, want %s", at, text, err, want)
 		}
 	}
 }

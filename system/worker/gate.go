@@ -33,12 +33,8 @@ func (g *gate) shut(why error, refused bool) {
 	if g.isOpen && !g.leaving {
 		g.isOpen, g.open = false, make(chan struct{})
 	}
-	told := g.why != nil
-	g.why, g.refused = why, refused
+	g.ill(why, refused)
 	g.mu.Unlock()
-	if why != nil && !told {
-		g.log.Warn("the database does not answer as it should; events wait in the stream", "err", why)
-	}
 	select {
 	case g.wanted <- struct{}{}:
 	default:
@@ -50,6 +46,14 @@ func (g *gate) worked() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.well()
+}
+
+// ill notes the trouble; nil: there is none yet. The caller holds mu.
+func (g *gate) ill(why error, refused bool) {
+	if why != nil && g.why == nil {
+		g.log.Warn("the database does not answer as it should; events wait in the stream", "err", why)
+	}
+	g.why, g.refused = why, refused
 }
 
 // well forgets the trouble. The caller holds mu.
@@ -93,6 +97,17 @@ func (g *gate) await(ctx context.Context) bool {
 	return !g.leaving || g.why == nil
 }
 
+// ask asks for one of our own tables: a database without them answers too, and can take no event.
+func (g *gate) ask(ctx context.Context) error {
+	if err := g.store.Ping(ctx); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, maxProbe)
+	defer cancel()
+	_, err := g.store.Progress(ctx, "")
+	return err
+}
+
 // Bounds of the pause between two questions to a database that is away.
 const (
 	firstProbe = 50 * time.Millisecond
@@ -108,7 +123,7 @@ func (g *gate) probe(ctx context.Context) {
 		case <-g.wanted:
 		}
 		for pause := firstProbe; ; pause = min(2*pause, maxProbe) {
-			err := g.store.Ping(ctx)
+			err := g.ask(ctx)
 			if ctx.Err() != nil {
 				return
 			}
@@ -116,7 +131,7 @@ func (g *gate) probe(ctx context.Context) {
 				break
 			}
 			g.mu.Lock()
-			g.why, g.refused = err, false
+			g.ill(err, false)
 			g.mu.Unlock()
 			sleep(ctx, pause/2+rand.N(pause))
 		}

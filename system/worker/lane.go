@@ -29,6 +29,9 @@ type job struct {
 	since     time.Time
 }
 
+// size is what a job costs of what may be in hand.
+func (j *job) size() int64 { return int64(len(j.msg.Data())) }
+
 func newLane(w *Worker) *lane { return &lane{w: w, jobs: make(chan *job, w.o.Batch)} }
 
 // run works until the queue is closed and empty.
@@ -123,6 +126,7 @@ func (l *lane) gap(working context.Context, j *job) {
 	marked, err := l.w.o.Store.MarkStale(working, *j.event.gap, l.w.o.Concurrency, func() {
 		select {
 		case <-beat:
+			l.w.finished.Add(1)
 			if time.Since(told) > l.w.o.AckWait/4 {
 				told = time.Now()
 				_ = j.msg.InProgress() // else it comes again, and finds everything marked
@@ -154,7 +158,7 @@ func (l *lane) ack(j *job, outcome string) {
 	if err := j.msg.Ack(); err != nil {
 		l.w.o.Log.Debug("not acknowledged: it will come again and change nothing", "seq", j.seq, "err", err)
 	}
-	l.done(1)
+	l.done([]*job{j})
 }
 
 // later gives events back after an error that passes, to come again after a pause, however often that takes.
@@ -209,13 +213,14 @@ func (l *lane) nak(group []*job, delay time.Duration) {
 			l.w.o.Log.Debug("not given back", "seq", j.seq, "err", err)
 		}
 	}
-	l.done(len(group))
+	l.done(group)
 }
 
-func (l *lane) done(n int) {
-	l.w.hand.Add(-int64(n))
-	l.w.finished.Add(int64(n))
-	for range n {
+func (l *lane) done(group []*job) {
+	l.w.hand.Add(-int64(len(group)))
+	l.w.finished.Add(int64(len(group)))
+	for _, j := range group {
+		l.w.room.leave(j.size())
 		l.w.inHand.Done()
 	}
 }

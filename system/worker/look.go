@@ -37,7 +37,7 @@ func (w *Worker) look(ctx context.Context) {
 		cons := w.state.cons
 		w.state.mu.Unlock()
 		if cons != nil {
-			w.lookOnce(ctx, cons, &d, time.Minute)
+			w.lookOnce(ctx, cons, &d)
 		}
 		select {
 		case <-every.C:
@@ -47,31 +47,33 @@ func (w *Worker) look(ctx context.Context) {
 			cons := w.state.last
 			w.state.mu.Unlock()
 			if cons != nil && w.o.Broker.Connected() { // what the drain has finished counts too
-				w.lookOnce(context.WithoutCancel(ctx), cons, &d, time.Second)
+				ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+				defer cancel()
+				w.lookOnce(ending, cons, &d)
 			}
 			return
 		}
 	}
 }
 
-func (w *Worker) lookOnce(ctx context.Context, cons jetstream.Consumer, d *dealt, within time.Duration) {
-	asking, cancel := context.WithTimeout(ctx, within)
+func (w *Worker) lookOnce(ctx context.Context, cons jetstream.Consumer, d *dealt) {
+	asking, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
-	if err := w.judge(asking, cons, d); err != nil && ctx.Err() == nil {
+	if err := w.judge(ctx, asking, cons, d); err != nil && ctx.Err() == nil {
 		w.o.Log.Debug("not known how far the consumer is", "err", err)
 	}
 }
 
 // judge compares where the stream begins with what was dealt with. The order of its questions counts: what the consumer says of
-// itself holds for everything that the stream had before.
-func (w *Worker) judge(ctx context.Context, cons jetstream.Consumer, d *dealt) error {
+// itself holds for everything that the stream had before. Each question ends with asking; to mark all communities takes as long as ctx allows.
+func (w *Worker) judge(ctx, asking context.Context, cons jetstream.Consumer, d *dealt) error {
 	name := w.o.Broker.StreamName(messages.Events)
-	s, err := w.o.Broker.JetStream().Stream(ctx, name)
+	s, err := w.o.Broker.JetStream().Stream(asking, name)
 	if err != nil {
 		return err
 	}
 	stream := s.CachedInfo()
-	info, err := cons.Info(ctx)
+	info, err := cons.Info(asking)
 	if err != nil {
 		return err
 	}
@@ -83,10 +85,13 @@ func (w *Worker) judge(ctx context.Context, cons jetstream.Consumer, d *dealt) e
 	}
 	reader := name + "/" + w.durable
 	if !d.known {
-		if d.position, err = w.o.Store.Progress(ctx, reader); err != nil {
+		if d.position, err = w.o.Store.Progress(asking, reader); err != nil {
 			return err
 		}
 		d.known, d.noted = true, d.position
+	}
+	if w.behind(name, stream, d.position) {
+		return nil
 	}
 	begin := stream.Created.UnixNano()
 	// What was noted of a stream that had this name before says nothing: drover declares a gap when it makes one again.
@@ -104,11 +109,26 @@ func (w *Worker) judge(ctx context.Context, cons jetstream.Consumer, d *dealt) e
 	if d.position == d.noted {
 		return nil
 	}
-	if err := w.o.Store.SetProgress(ctx, reader, d.position); err != nil {
+	if err := w.o.Store.SetProgress(asking, reader, d.position); err != nil {
 		return err
 	}
 	d.noted = d.position
 	return nil
+}
+
+// behind reports, and says at /ready, that the stream's positions stand before what was dealt with already, so that all its events count as
+// old ones: it was made again by a server whose clock is behind, or comes from a backup. A second is more than two workers' views of
+// one stream can differ by.
+func (w *Worker) behind(name string, stream *jetstream.StreamInfo, position int64) bool {
+	var why error
+	if position-store.Position(stream.Created, stream.State.LastSeq) > int64(time.Second) {
+		why = fmt.Errorf("stream %s was made at %s, which is before events that are applied already, so that its events change nothing: "+
+			"set the clock of the NATS server right, and delete the stream: drover makes it again", name, stream.Created.UTC().Format(time.RFC3339))
+	}
+	if w.state.behindBy(why) {
+		w.o.Log.Error("events count as old ones", "err", why)
+	}
+	return why != nil
 }
 
 // late marks every community: nobody knows whom the events concerned that are gone.

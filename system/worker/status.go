@@ -31,6 +31,7 @@ type watch struct {
 	cons    jetstream.Consumer // nil: not reading
 	last    jetstream.Consumer // the newest that there was
 	err     error              // why not
+	behind  error              // why what is read changes nothing; nil: it does
 	pending uint64
 	unacked int
 	idle    time.Time // when nothing was in hand last, or something was finished
@@ -50,6 +51,22 @@ func (s *watch) attached(cons jetstream.Consumer) {
 	case s.news <- struct{}{}:
 	default:
 	}
+}
+
+// behindBy notes why what is read changes nothing, and reports whether that is news.
+func (s *watch) behindBy(err error) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	news := err != nil && s.behind == nil
+	s.behind = err
+	return news
+}
+
+// busy notes that something is in hand again: how long it takes counts from now on, whenever somebody asked last.
+func (s *watch) busy() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.idle = time.Now()
 }
 
 // trouble notes why the stream is not read, and reports whether that is news.
@@ -92,6 +109,9 @@ func (w *Worker) Status() Status {
 			reason = w.state.err.Error()
 		}
 		s.Reasons = append(s.Reasons, reason)
+	}
+	if w.state.behind != nil {
+		s.Reasons = append(s.Reasons, w.state.behind.Error())
 	}
 	s.Ready = len(s.Reasons) == 0
 	return s

@@ -28,7 +28,8 @@ type Worker struct {
 	inHand  sync.WaitGroup // jobs that a lane or its queue holds; only Run's goroutine adds to it
 
 	hand     atomic.Int64 // how many messages are in hand
-	finished atomic.Int64 // how many were
+	finished atomic.Int64 // how many were, and other steps that show that work goes on
+	room     *room        // for what is in hand
 	kept     atomic.Int64 // those that were in hand when the drain ran out of time
 	state    watch
 	every    time.Duration // how often the consumer is asked how far it is
@@ -51,6 +52,9 @@ type Options struct {
 	// Concurrency is how many communities are worked on at once, 1 to 1000; default 8. Too low: one large community holds
 	// up others. Too high: more than the pool of connections serves.
 	Concurrency int
+	// InHandBytes bounds what is in hand; default 64 MiB. A single larger event has it to itself. Too low: lanes wait for events. Too
+	// high: many member lists at once, as when a node starts, need more memory than there is.
+	InHandBytes int64
 	// AckWait is how long JetStream waits for an acknowledgement before it delivers again; default 30 s. Too low: a large transaction's events come again, for
 	// nothing. Too high: what a killed worker held comes late.
 	AckWait time.Duration
@@ -108,7 +112,7 @@ func New(o Options) (*Worker, error) {
 	if err := o.check(); err != nil {
 		return nil, err
 	}
-	w := &Worker{o: o, durable: o.Durable, every: lookEvery, types: map[string]string{}, gate: newGate(o.Store, o.Log)}
+	w := &Worker{o: o, durable: o.Durable, every: lookEvery, types: map[string]string{}, gate: newGate(o.Store, o.Log), room: newRoom(o.InHandBytes)}
 	w.state.news = make(chan struct{}, 1)
 	if o.Prefix != "" {
 		w.durable = o.Prefix + "_" + o.Durable
@@ -130,6 +134,9 @@ func (o *Options) check() error {
 		if *d.value == 0 {
 			*d.value = d.or
 		}
+	}
+	if o.InHandBytes == 0 {
+		o.InHandBytes = 64 << 20
 	}
 	if o.AckWait == 0 {
 		o.AckWait = 30 * time.Second
@@ -155,6 +162,8 @@ func (o *Options) check() error {
 		return fmt.Errorf("worker: batch: %d is not between 1 and 10000", o.Batch)
 	case o.Concurrency < 1 || o.Concurrency > 1000:
 		return fmt.Errorf("worker: concurrency: %d is not between 1 and 1000", o.Concurrency)
+	case o.InHandBytes < 1:
+		return fmt.Errorf("worker: in hand: %d bytes is below 1", o.InHandBytes)
 	case o.AckWait < 100*time.Millisecond:
 		return fmt.Errorf("worker: ack wait: %v is below 100ms", o.AckWait)
 	}
@@ -344,6 +353,10 @@ func (w *Worker) take(working context.Context, made time.Time, m jetstream.Msg) 
 	j.event, j.err = decode(typ, m.Data())
 	j.event.typ = typ
 	j.event.change.Position = j.position
+	w.room.enter(j.size()) // lanes make room, also at the end
+	if w.hand.Load() == 0 {
+		w.state.busy()
+	}
 	w.inHand.Add(1)
 	w.hand.Add(1)
 	lane := w.lanes[mix(j.event.guildID)%uint64(len(w.lanes))]

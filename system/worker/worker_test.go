@@ -96,6 +96,11 @@ func TestWorker_applies_each_type(t *testing.T) {
 			`700000000000000010 "Barn" active=true shard=2 stale=false`,
 			`700000000000000010/800000000000000001 "u1" nick="-" roles= active=true left=false stale=false`,
 			`700000000000000010/800000000000000002 "u2" nick="-" roles=13 active=true left=false stale=false`}},
+		{"member.update with a NUL, which PostgreSQL cannot hold, and an offset that Go does not write", told{typ: memberUpdate, user: user2,
+			data: strings.Replace(person(user2, `"Z\u0000ë"`, `"15","14"`), "05+00:00", "05+24:00", 1)}, []string{
+			`700000000000000010 "Barn" active=true shard=2 stale=false`,
+			`700000000000000010/800000000000000001 "u1" nick="-" roles= active=true left=false stale=false`,
+			"700000000000000010/800000000000000002 \"u2\" nick=\"Z\uFFFDë\" roles=14,15 active=true left=false stale=false"}},
 		{"member.update", told{typ: memberUpdate, user: user2, data: person(user2, `"Zoë"`, `"15","14"`)}, []string{
 			`700000000000000010 "Barn" active=true shard=2 stale=false`,
 			`700000000000000010/800000000000000001 "u1" nick="-" roles= active=true left=false stale=false`,
@@ -134,7 +139,7 @@ func TestWorker_applies_each_type(t *testing.T) {
 		differ(t, step.name, r.tables(), step.want)
 	}
 	want := []string{"community.here", "community.here", "community.here", "community.here", "community.here", "community.leave", "community.stale", "community.update",
-		"profile.join", "profile.leave", "profile.leave", "profile.update"}
+		"profile.join", "profile.leave", "profile.leave", "profile.update", "profile.update"}
 	differ(t, "audit log", r.audits(), want)
 	if got := r.query("SELECT DISTINCT actor_type || ' ' || actor FROM audit_logs"); !slices.Equal(got, []string{"system drover worker"}) {
 		t.Errorf("got %v, want the worker alone", got)
@@ -197,6 +202,7 @@ func TestWorker_what_another_consumer_of_the_durable_took_and_never_acknowledged
 
 func TestWorker_poison_goes_to_the_dead_letters_and_holds_up_nobody(t *testing.T) {
 	r := newRig(t)
+	r.query("ALTER TABLE profiles ADD CONSTRAINT no_such_nick CHECK (nick <> 'no such nick')") // what only the database refuses
 	r.start(Options{Prefix: ""})
 	envelope := func(typ, guild, user, data string) []byte {
 		return fmt.Appendf(nil, `{"event_id":"%s","event_type":"%s","shard_id":1,"timestamp":1770000000000,"guild_id":%s,"channel_id":null,"user_id":%s,"data":%s}`,
@@ -223,7 +229,8 @@ func TestWorker_poison_goes_to_the_dead_letters_and_holds_up_nobody(t *testing.T
 		{"a role that is none", memberJoin, envelope(memberJoin, good, "null", person(user1, "null", `"admin"`)), DeadIDs, "role"},
 		{"a time in words", memberJoin, envelope(memberJoin, good, "null", `{"user":{"id":"5","username":"x"},"joined_at":"yesterday"}`), DeadData, "joined_at"},
 		{"data of another kind", guildUpdate, envelope(guildUpdate, good, "null", `[1]`), DeadData, "byte"},
-		{"a NUL, which PostgreSQL cannot hold", memberUpdate, envelope(memberUpdate, good, "null", person(user1, `"a\u0000b"`, ``)), DeadDatabase, "SQLSTATE 22P05"},
+		{"a time that PostgreSQL cannot hold", memberJoin, envelope(memberJoin, good, "null", `{"user":{"id":"5","username":"x"},"joined_at":"0000-01-01T00:00:00Z"}`), DeadData, "joined_at"},
+		{"what a constraint refuses", memberUpdate, envelope(memberUpdate, good, "null", person(user1, `"no such nick"`, ``)), DeadDatabase, "SQLSTATE 23514"},
 	}
 	for _, c := range cases {
 		r.raw("events."+c.typ, c.body, "", false)
@@ -433,13 +440,187 @@ func TestWorker_events_that_the_stream_threw_away_unread_make_every_community_st
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.start(Options{})
+	late := &unhurried{Store: r.store()}
+	r.start(Options{Store: late})
 	waitFor(t, "a stale community", func() bool {
 		return len(r.query("SELECT guild_id::text FROM communities WHERE stale_since IS NOT NULL")) == 1
 	})
 	if got := r.query("SELECT metadata ->> 'reason' FROM audit_logs WHERE action = 'community.stale'"); !slices.Equal(got, []string{ReasonLate}) {
 		t.Errorf("got %v, want %s", got, ReasonLate)
 	}
+	if late.hurried.Load() {
+		t.Error("all communities have to be marked within a time that knows nothing of how many there are")
+	}
+}
+
+// unhurried sees whether marking has a deadline.
+type unhurried struct {
+	Store
+	hurried atomic.Bool
+}
+
+func (u *unhurried) MarkStale(ctx context.Context, g store.Gap, width int, progress func()) (int, error) {
+	if _, limited := ctx.Deadline(); limited {
+		u.hurried.Store(true)
+	}
+	return u.Store.MarkStale(ctx, g, width, progress)
+}
+
+// slow is a database that takes as long as the test wants.
+type slow struct {
+	Store
+	free chan struct{} // closed: it works
+}
+
+func (s *slow) Apply(ctx context.Context, guildID uint64, changes []store.Change) ([]store.Outcome, error) {
+	select {
+	case <-s.free:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	return s.Store.Apply(ctx, guildID, changes)
+}
+
+func TestWorker_is_not_stuck_when_nobody_has_asked_for_long_and_a_transaction_is_under_way(t *testing.T) {
+	r := newRig(t)
+	s := &slow{Store: r.store(), free: make(chan struct{})}
+	w := r.start(Options{Store: s})
+	r.send(told{typ: guildUpdate, guild: guild1, data: `{"id":"700000000000000010","name":"x"}`}, true)
+	waitFor(t, "an event in hand", func() bool { return w.hand.Load() == 1 })
+	if got := w.Status(); !got.Live { // the first time that anybody asks
+		t.Errorf("got %v, want it to be alive", got.Reasons)
+	}
+	close(s.free)
+	r.settled("worker")
+}
+
+// steady notes whether marking a community counts as progress.
+type steady struct {
+	Store
+	w     *Worker
+	moved atomic.Bool
+}
+
+func (s *steady) MarkStale(_ context.Context, _ store.Gap, _ int, progress func()) (int, error) {
+	before := s.w.finished.Load()
+	progress()
+	s.moved.Store(s.w.finished.Load() > before)
+	return 1, nil
+}
+
+func TestWorker_that_marks_communities_for_long_is_not_stuck(t *testing.T) {
+	r := newRig(t)
+	s := &steady{Store: r.store()}
+	w, err := New(Options{Broker: r.broker, Store: s})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.w = w
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- w.Run(ctx) }() // ends with ctx
+	r.send(told{typ: shardGap, data: `{"reason":"shed"}`}, true)
+	r.settled("worker")
+	cancel()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	if !s.moved.Load() {
+		t.Error("a community that was marked is no progress: /health would fail after a while")
+	}
+}
+
+func TestWorker_a_database_without_the_tables_is_not_ready_and_gets_no_events(t *testing.T) {
+	r := newRig(t)
+	r.query("ALTER TABLE worker_state RENAME TO elsewhere") // as if nobody had migrated
+	w := r.start(Options{})
+	waitFor(t, "the reason at /ready", func() bool {
+		s := w.Status()
+		return s.Live && !s.Ready && strings.Contains(strings.Join(s.Reasons, ";"), "worker_state")
+	})
+	r.query("ALTER TABLE elsewhere RENAME TO worker_state")
+	waitFor(t, "the worker to be ready", func() bool { return w.Status().Ready })
+}
+
+func TestWorker_says_when_its_stream_comes_from_a_clock_that_is_behind(t *testing.T) {
+	r := newRig(t)
+	r.query("INSERT INTO worker_state (name, position) VALUES ('EVENTS/worker', $1)", time.Now().Add(time.Hour).UnixNano())
+	w := r.start(Options{})
+	waitFor(t, "the reason at /ready", func() bool {
+		s := w.Status()
+		return s.Live && !s.Ready && strings.Contains(strings.Join(s.Reasons, ";"), "clock of the NATS server")
+	})
+}
+
+func TestWorker_leaves_a_stream_alone_that_only_has_the_name_of_its_dead_letters(t *testing.T) {
+	r := newRig(t)
+	js := r.broker.JetStream()
+	s, err := js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "DEAD", Subjects: []string{"parrots.>"}, MaxAge: 8760 * time.Hour})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := r.start(Options{})
+	waitFor(t, "the reason at /ready", func() bool { return strings.Contains(strings.Join(w.Status().Reasons, ";"), "worker.dead.name") })
+	info, err := s.Info(t.Context())
+	if err != nil || info.Config.MaxAge != 8760*time.Hour || info.Config.MaxBytes != -1 {
+		t.Errorf("got %+v, %v, want the stream as it was", info, err)
+	}
+	// One of the operator's that takes our letters among others is ours too.
+	other := s.CachedInfo().Config
+	other.Subjects = []string{"parrots.>", "dead.events.>"}
+	if _, err := js.UpdateStream(t.Context(), other); err != nil {
+		t.Fatal(err)
+	}
+	waitFor(t, "the worker to be ready", func() bool { return w.Status().Ready })
+	r.raw("events."+memberJoin, []byte("x"), "", false)
+	r.settled("worker")
+	if got := r.dead("DEAD"); len(got) != 1 {
+		t.Errorf("got %d letters, want 1", len(got))
+	}
+}
+
+func TestWorker_a_dead_letter_that_the_stream_has_no_room_for_leaves_its_headers(t *testing.T) {
+	r := newRig(t)
+	r.start(Options{Dead: DeadOptions{MaxBytes: 8192}})
+	r.raw("events."+memberJoin, []byte("short"), "", false)
+	r.raw("events."+memberJoin, bytes.Repeat([]byte("long"), 3000), "", false)
+	r.settled("worker")
+	letters := r.dead("DEAD")
+	if len(letters) != 2 {
+		t.Fatalf("got %d letters, want 2", len(letters))
+	}
+	if long := letters[1]; len(long.Data) != 0 || long.Header.Get(HeaderDeadBytes) != "12000" || long.Header.Get(HeaderDeadReason) == "" {
+		t.Errorf("got %d bytes and %v, want the headers alone", len(long.Data), long.Header)
+	}
+}
+
+func TestWorker_holds_no_more_bytes_than_it_has_room_for(t *testing.T) {
+	const size, guilds, most = 20_000, 40, 5
+	r := newRig(t)
+	s := &slow{Store: r.store(), free: make(chan struct{})}
+	for i := range uint64(guilds) {
+		guild := guild1 + i<<22
+		r.publish(told{typ: guildUpdate, guild: guild, data: fmt.Sprintf(`{"id":"%d","name":"x","description":%q}`, guild, strings.Repeat("x", size))})
+	}
+	r.stored()
+	w := r.start(Options{Store: s, InHandBytes: most * (size + 1000), Concurrency: 4})
+	peak := int64(0)
+	look := func() { peak = max(peak, w.hand.Load()) }
+	waitFor(t, "all to be delivered, and some in hand", func() bool {
+		look()
+		cons, err := r.broker.JetStream().Consumer(t.Context(), "EVENTS", "worker")
+		return err == nil && cons.CachedInfo().NumAckPending == guilds && w.hand.Load() >= most
+	})
+	close(s.free)
+	waitFor(t, "all of it", func() bool { look(); return r.empty() })
+	r.equal()
+	if peak > most {
+		t.Errorf("got %d events in hand at once, want at most %d", peak, most)
+	}
+	// One that is larger than all of the room is worked on too.
+	r.publish(told{typ: guildUpdate, guild: guild1, data: fmt.Sprintf(`{"id":"%d","name":"y","description":%q}`, uint64(guild1), strings.Repeat("x", 10*size))})
+	r.settled("worker")
+	r.equal()
 }
 
 func TestWorker_a_stream_that_is_made_again_is_read_from_its_beginning(t *testing.T) {

@@ -31,6 +31,15 @@ BEGIN
     RAISE EXCEPTION 'role % is a superuser or has BYPASSRLS, so that row security would not hold for it', r.rolname
       USING HINT = format('As a superuser: ALTER ROLE %I NOSUPERUSER NOBYPASSRLS', r.rolname);
   END LOOP;
+  FOR r IN SELECT app.rolname AS name, strong.rolname AS of FROM pg_roles app, pg_roles strong
+    WHERE app.rolname IN ('app_owner', 'app_rw', 'app_system', 'app_admin', 'app_worker', 'pool_auth')
+      AND (strong.rolsuper OR strong.rolbypassrls) AND pg_has_role(app.oid, strong.oid, 'MEMBER')
+    -- First who is a member itself: those that are through it are free when it is.
+    ORDER BY NOT EXISTS (SELECT FROM pg_auth_members WHERE member = app.oid AND roleid = strong.oid), app.rolname
+  LOOP
+    RAISE EXCEPTION 'role % is a member of %, which no row security binds', r.name, r.of
+      USING HINT = format('REVOKE %I FROM %I', r.of, r.name);
+  END LOOP;
 
   -- With INHERIT the policies of app_rw and app_system would hold at once.
   IF (SELECT rolinherit FROM pg_roles WHERE rolname = 'app_worker') THEN

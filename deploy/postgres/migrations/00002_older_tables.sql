@@ -13,8 +13,9 @@ BEGIN
            CASE c.relkind WHEN 'v' THEN 'VIEW' WHEN 'm' THEN 'MATERIALIZED VIEW' ELSE 'TABLE' END AS kind
     FROM pg_class c
     WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p', 'v', 'm') AND NOT c.relispartition
-      AND c.relname IN ('communities', 'profiles', 'badges', 'eligibility_rules', 'audit_logs', 'applied_events', 'worker_state',
-                        'active_members', 'community_summary')
+      AND (c.relname IN ('communities', 'profiles', 'badges', 'eligibility_rules', 'audit_logs', 'applied_events', 'worker_state',
+                         'active_members', 'community_summary')
+        OR c.relname ~ '^audit_logs_([0-9]{4,}_[0-9]{2}|default)$')
   LOOP
     CREATE SCHEMA IF NOT EXISTS foundation;
     EXECUTE format('ALTER %s %s SET SCHEMA foundation', o.kind, o.name);

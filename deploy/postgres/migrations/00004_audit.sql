@@ -8,7 +8,8 @@ SET LOCAL ROLE app_owner;
 CREATE TABLE audit_logs (
   community_id uuid        NOT NULL,
   id           uuid        NOT NULL DEFAULT gen_random_uuid(),
-  at           timestamptz NOT NULL DEFAULT now(),
+  -- What no partition can be made for would stop retention for ever.
+  at           timestamptz NOT NULL DEFAULT now() CHECK (at >= '1970-01-01 00:00+00' AND at < '10000-01-01 00:00+00'),
   actor_type   text        NOT NULL CHECK (actor_type IN ('user', 'system', 'admin')),
   actor        text        NOT NULL,
   action       text        NOT NULL,
@@ -40,7 +41,11 @@ BEGIN
   wanted := ARRAY(
     SELECT (date_trunc('month', now() AT TIME ZONE 'UTC') + make_interval(months => i))::date FROM generate_series(0, months) AS i);
 
-  IF to_regclass('public.audit_logs_default') IS NOT NULL THEN
+  -- Without a page it has no row, and nobody has to wait for a lock.
+  IF pg_relation_size(to_regclass('public.audit_logs_default')) > 0 THEN
+    -- Only for its lock: writers take that of the table first and then that of the
+    -- partition. The other way round, each would wait for the other.
+    ALTER TABLE audit_logs ENABLE ROW LEVEL SECURITY;
     -- FORCE holds for the owner too, and there is no policy that lets it read.
     ALTER TABLE audit_logs_default NO FORCE ROW LEVEL SECURITY;
     caught := EXISTS (SELECT FROM audit_logs_default);
@@ -54,7 +59,12 @@ BEGIN
 
   FOREACH starts IN ARRAY ARRAY(SELECT DISTINCT w FROM unnest(wanted) AS w ORDER BY w) LOOP
     part := 'audit_logs_' || to_char(starts, 'YYYY_MM');
-    CONTINUE WHEN to_regclass('public.' || part) IS NOT NULL;
+    IF to_regclass('public.' || part) IS NOT NULL THEN
+      CONTINUE WHEN EXISTS (SELECT FROM pg_inherits WHERE inhrelid = to_regclass('public.' || part) AND inhparent = 'public.audit_logs'::regclass);
+      -- A month that somebody detached: its late rows have nowhere to go, and would be dropped below.
+      RAISE EXCEPTION 'table % is no partition of audit_logs, whose rows of that month need its name', part
+        USING HINT = format('Rename it, or move it into another schema: ALTER TABLE public.%I RENAME TO ...', part);
+    END IF;
     EXECUTE format('CREATE TABLE public.%I (LIKE public.audit_logs INCLUDING DEFAULTS INCLUDING CONSTRAINTS)', part);
     IF caught THEN
       EXECUTE format('INSERT INTO public.%I SELECT * FROM public.audit_logs_default WHERE at >= %L::timestamptz AND at < %L::timestamptz',
@@ -66,7 +76,9 @@ BEGIN
     EXECUTE format('ALTER TABLE public.%I FORCE ROW LEVEL SECURITY', part);
     EXECUTE format('ALTER TABLE public.audit_logs ATTACH PARTITION public.%I FOR VALUES FROM (%L) TO (%L)',
       part, starts || ' 00:00+00', (starts + interval '1 month')::date || ' 00:00+00');
-    EXECUTE format('REVOKE UPDATE, DELETE, TRUNCATE ON public.%I FROM CURRENT_USER', part);
+    -- Whoever calls this, retention must be able to drop it.
+    EXECUTE format('ALTER TABLE public.%I OWNER TO app_owner', part);
+    EXECUTE format('REVOKE UPDATE, DELETE, TRUNCATE ON public.%I FROM app_owner', part);
     made := made + 1;
   END LOOP;
 
@@ -78,7 +90,8 @@ BEGIN
     CREATE TABLE public.audit_logs_default PARTITION OF public.audit_logs DEFAULT;
     ALTER TABLE audit_logs_default ENABLE ROW LEVEL SECURITY;
     ALTER TABLE audit_logs_default FORCE ROW LEVEL SECURITY;
-    REVOKE UPDATE, DELETE, TRUNCATE ON audit_logs_default FROM CURRENT_USER;
+    ALTER TABLE audit_logs_default OWNER TO app_owner;
+    REVOKE UPDATE, DELETE, TRUNCATE ON audit_logs_default FROM app_owner;
   END IF;
   RETURN made;
 END $$;

@@ -21,7 +21,7 @@ BEGIN
   CREATE FUNCTION foundation.as_uuid(v text) RETURNS uuid LANGUAGE plpgsql AS
     'BEGIN RETURN v::uuid; EXCEPTION WHEN data_exception THEN RETURN NULL; END';
   CREATE FUNCTION foundation.as_time(v text) RETURNS timestamptz LANGUAGE plpgsql AS
-    'BEGIN RETURN v::timestamptz; EXCEPTION WHEN data_exception THEN RETURN NULL; END';
+    'BEGIN RETURN CASE WHEN v::timestamptz >= ''1970-01-01 00:00+00'' AND v::timestamptz < ''10000-01-01 00:00+00'' THEN v::timestamptz END; EXCEPTION WHEN data_exception THEN RETURN NULL; END';
   CREATE FUNCTION foundation.as_inet(v text) RETURNS inet LANGUAGE plpgsql AS
     'BEGIN RETURN v::inet; EXCEPTION WHEN data_exception THEN RETURN NULL; END';
   CREATE FUNCTION foundation.as_id(v text) RETURNS bigint LANGUAGE plpgsql AS

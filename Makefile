@@ -16,7 +16,7 @@ TOOLS        := $(CURDIR)/.bin
 .DEFAULT_GOAL := help
 SHELL         := /bin/bash
 .SHELLFLAGS   := -eu -o pipefail -c
-.PHONY: help test check lint tools audit demo build dashboards collector-check fuzz fuzz-smoke random-smoke bench bench-report cover clean
+.PHONY: help test check lint tools servers audit demo build dashboards collector-check fuzz fuzz-smoke random-smoke bench bench-report loadtest loadtest-quick cover clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -96,6 +96,20 @@ bench-report: ## drover bench, all of it, into docs/benchmarks (ROUNDS=5; about 
 	@# It also ends with 1 where a figure is missed: the report says so then, and is kept.
 	status=0; bin/drover bench --rounds $(ROUNDS) --markdown docs/benchmarks/report.md --plots docs/benchmarks --json > bin/report.json || status=$$?; \
 	  if [ -s bin/report.json ]; then mv bin/report.json docs/benchmarks/report.json; fi; exit $$status
+
+loadtest: servers bin/k6 ## load on the database, through PgBouncer and direct, into docs/benchmarks (ROUNDS=5; about 40 minutes on a quiet machine)
+	@# It also ends with 1 where a figure is missed: the report says so then, and is kept.
+	$(GO) run ./deploy/k6 -rounds $(ROUNDS) -p99 $(if $(P99),$(P99),10) -markdown docs/benchmarks/database.md -version $(VERSION)
+
+loadtest-quick: servers bin/k6 ## a minute of the same, with a loose limit (P99=250 ms)
+	$(GO) run ./deploy/k6 -quick -p99 $(if $(P99),$(P99),250)
+
+servers:
+	@./.ci/packages initdb:postgresql pgbouncer:pgbouncer
+
+# k6 with our module for SQL, in a Go module of its own: some minutes at the first time.
+bin/k6: $(wildcard deploy/k6/sql/*.go) deploy/k6/sql/go.mod deploy/k6/sql/go.sum
+	cd deploy/k6/sql && CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w" -o $(CURDIR)/$@ .
 
 cover: ## coverage of all packages, as coverage.html
 	$(GO) test -coverpkg=./... -coverprofile=coverage.out ./...

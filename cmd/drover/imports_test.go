@@ -65,8 +65,8 @@ var rules = []rule{
 		is("drover/system/store", "drover/system/localdb"), either(not(ours), either(is("drover/messages"), within("drover/deploy"))),
 	},
 	{
-		"system/localdb is imported by cmd/drover and tests only",
-		not(is("drover/cmd/drover")), not(is("drover/system/localdb")),
+		"system/localdb is imported by cmd/drover, the load test and tests only",
+		not(is("drover/cmd/drover", "drover/deploy/k6")), not(is("drover/system/localdb")),
 	},
 	{
 		"system/simtime is imported by tests only",

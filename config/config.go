@@ -293,6 +293,10 @@ type Worker struct {
 	// front: letters, digits, _ and -, at most 64. Workers of one name share the
 	// events.
 	Durable string `mapstructure:"durable"`
+	// APIPrefix is that of JetStream's API where another account of NATS exports the
+	// stream of events, as deploy/nats/accounts.conf does; an operator makes the consumer then
+	// (drover worker --make-consumer). "" asks JetStream itself.
+	APIPrefix string `mapstructure:"api_prefix"`
 	// Batch is how many events are asked for at once, and at most in one
 	// transaction, 1 to 10000. Too low: a transaction for each event. Too high: more
 	// is done again after an error.

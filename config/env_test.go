@@ -109,7 +109,7 @@ func TestLoad_every_key_from_its_variable(t *testing.T) {
 		"health.min_ready": "0.5", "shutdown.timeout": "1m", "cluster.node": "n1", "cluster.lease_ttl": "4s", "cluster.capacity": "2",
 		"database.url": "postgres://u:p@h/d", "database.migrate_url": "postgres://o:p@h/d", "database.max_conns": "3",
 		"database.connect_timeout": "1s", "database.statement_timeout": "20s",
-		"worker.durable": "w2", "worker.batch": "10", "worker.concurrency": "3", "worker.ack_wait": "10s",
+		"worker.durable": "w2", "worker.api_prefix": "drover.API", "worker.batch": "10", "worker.concurrency": "3", "worker.ack_wait": "10s",
 		"worker.dead.name": "LOST", "worker.dead.max_age": "24h", "worker.dead.max_bytes": "1MiB",
 	}
 	for _, f := range allFields {

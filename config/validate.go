@@ -41,6 +41,7 @@ var neverShed = map[string]string{
 var (
 	streamWord = regexp.MustCompile(`^[A-Za-z0-9_-]+$`)
 	nodeWord   = regexp.MustCompile(`^[A-Za-z0-9._-]+$`)
+	apiPrefix  = regexp.MustCompile(`^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$`)
 	eventWord  = regexp.MustCompile(`^[A-Z0-9_]+$`)
 )
 
@@ -97,6 +98,9 @@ func (d Database) validate(ps *problems) {
 func (w Worker) validate(ps *problems, s Streams) {
 	if !streamWord.MatchString(w.Durable) || len(w.Durable) > 64 {
 		ps.add("worker.durable", "", "%q is not a consumer's name: use at most 64 letters, digits, _ and -", w.Durable)
+	}
+	if w.APIPrefix != "" && !apiPrefix.MatchString(w.APIPrefix) {
+		ps.add("worker.api_prefix", "", "%q is not a prefix of subjects: use words of letters, digits, _ and - with dots between them, like drover.API", w.APIPrefix)
 	}
 	checkRange(ps, "worker.batch", w.Batch, 1, maxBatch)
 	checkRange(ps, "worker.concurrency", w.Concurrency, 1, maxConns)

@@ -60,10 +60,11 @@ func TestValidate(t *testing.T) {
 		{"nats_nonsense", func(c *Config) { c.NATS.URL = "nats://:" },
 			[]string{`nats.url: "nats://:" is not a server: write it like nats://host:4222`}},
 		{"worker_limits", func(c *Config) {
-			c.Worker = Worker{Durable: "a.b", Batch: 0, Concurrency: 1001, AckWait: time.Millisecond, Dead: Dead{Name: "EVENTS", MaxAge: time.Second, MaxBytes: 5}}
+			c.Worker = Worker{Durable: "a.b", APIPrefix: "a.>", Batch: 0, Concurrency: 1001, AckWait: time.Millisecond, Dead: Dead{Name: "EVENTS", MaxAge: time.Second, MaxBytes: 5}}
 		},
 			[]string{
 				`worker.durable: "a.b" is not a consumer's name: use at most 64 letters, digits, _ and -`,
+				`worker.api_prefix: "a.>" is not a prefix of subjects: use words of letters, digits, _ and - with dots between them, like drover.API`,
 				"worker.batch: 0 is below 1: write 1 to 10000",
 				"worker.concurrency: 1001 is above 1000: write 1 to 1000",
 				"worker.ack_wait: 1ms is below 1s: write 1s to 10m",

@@ -2,6 +2,7 @@ package system
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -71,13 +72,9 @@ func NewWorker(ctx context.Context, cfg config.Config, o WorkerOptions) (_ *Work
 	if w.broker, err = stream.Connect(ctx, options); err != nil {
 		return nil, &Error{Code: exitConfig, Text: "nats", Err: err}
 	}
-	c := cfg.Worker
-	w.worker, err = worker.New(worker.Options{
-		Broker: w.broker, Store: w.store, Meters: w.meters, Prefix: cfg.Streams.Prefix, Durable: c.Durable, Batch: c.Batch,
-		Concurrency: c.Concurrency, AckWait: c.AckWait, DrainTimeout: cfg.Shutdown.Timeout, Log: o.Log,
-		Dead: worker.DeadOptions{Name: c.Dead.Name, MaxAge: c.Dead.MaxAge, MaxBytes: int64(c.Dead.MaxBytes)},
-	})
-	if err != nil {
+	work := workerOptions(cfg, w.broker, o.Log)
+	work.Store, work.Meters = w.store, w.meters
+	if w.worker, err = worker.New(work); err != nil {
 		return nil, &Error{Code: exitConfig, Text: "worker", Err: err}
 	}
 	w.meters.Observe(func() telemetry.WorkerStatus {
@@ -89,6 +86,44 @@ func NewWorker(ctx context.Context, cfg config.Config, o WorkerOptions) (_ *Work
 	})
 	w.web = web.NewProbes(web.Probes{Addr: cfg.HTTP.Addr, Health: w.health, Ready: w.ready, Metrics: w.meters.Handler(), Log: o.Log})
 	return w, nil
+}
+
+func workerOptions(cfg config.Config, b worker.Broker, log *slog.Logger) worker.Options {
+	c := cfg.Worker
+	return worker.Options{
+		Broker: b, Prefix: cfg.Streams.Prefix, Durable: c.Durable, APIPrefix: c.APIPrefix, Batch: c.Batch,
+		Concurrency: c.Concurrency, AckWait: c.AckWait, DrainTimeout: cfg.Shutdown.Timeout, Log: log,
+		Dead: worker.DeadOptions{Name: c.Dead.Name, MaxAge: c.Dead.MaxAge, MaxBytes: int64(c.Dead.MaxBytes)},
+	}
+}
+
+// MakeConsumer makes the durable consumer of `drover worker` with an operator's credentials, or makes an existing one fit. It waits for
+// NATS until ctx ends. It returns the consumer's name.
+func MakeConsumer(ctx context.Context, cfg config.Config, log *slog.Logger) (string, error) {
+	o, err := ReaderOptions(cfg, "drover worker --make-consumer")
+	if err != nil {
+		return "", err
+	}
+	ctx, give := context.WithCancelCause(ctx)
+	defer give(nil)
+	o.Log, o.Hooks.Refused = log, func(err *stream.RefusedError) { give(err) } // nobody will answer
+	b, err := stream.Connect(ctx, o)
+	if err != nil {
+		return "", &Error{Code: exitConfig, Text: "nats", Err: err}
+	}
+	defer b.Close()
+	if b.WaitConnected(ctx) != nil {
+		return "", &Error{Code: exitFailure, Text: "NATS is not reached", Err: b.Err()}
+	}
+	name, err := worker.MakeConsumer(ctx, workerOptions(cfg, b, log))
+	if err != nil {
+		var refused *stream.RefusedError
+		if errors.As(context.Cause(ctx), &refused) {
+			err = refused
+		}
+		return "", &Error{Code: exitFailure, Text: "make the consumer", Err: err}
+	}
+	return name, nil
 }
 
 // Run works until ctx ends, then finishes what is in hand within shutdown.timeout. It returns nil when all of that was

@@ -12,6 +12,8 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"drover/system/localdb"
 )
 
 // The five buckets, and the two streams.
@@ -28,7 +30,7 @@ func TestAccounts_let_each_user_do_its_work_and_no_more(t *testing.T) {
 		t.Run(fmt.Sprintf("tls %t", tls), func(t *testing.T) {
 			t.Parallel()
 			s := startSecured(t, tls, nil)
-			c := &company{secured: s, t: t, sim: startSimulator(t, "--shards", "4", "--rate", "100", "--max-concurrency", "4")}
+			c := &company{secured: s, t: t, database: startDatabase(t), sim: startSimulator(t, "--shards", "4", "--rate", "100", "--max-concurrency", "4")}
 			_, c.admin = s.client(t, "admin")
 			c.makeWhatIsOld()
 			spool := t.TempDir()
@@ -38,6 +40,7 @@ func TestAccounts_let_each_user_do_its_work_and_no_more(t *testing.T) {
 			b.awaitReady()
 			c.work()
 			c.operate(a, b)
+			c.apply()
 			b.stop()
 			a.logged("sessions of another number of shards forgotten")
 			c.resume(&a, spool)
@@ -52,9 +55,10 @@ func TestAccounts_let_each_user_do_its_work_and_no_more(t *testing.T) {
 // company are all who meet on one server.
 type company struct {
 	*secured
-	t     *testing.T
-	sim   *simulator
-	admin jetstream.JetStream
+	t        *testing.T
+	database *localdb.Server
+	sim      *simulator
+	admin    jetstream.JetStream
 }
 
 func (c *company) node(name, spool string, env ...string) *running {
@@ -202,6 +206,54 @@ func (c *company) operate(a, b *running) {
 	for _, name := range streams {
 		if err := operator.DeleteConsumer(c.t.Context(), name, "workers"); err != nil {
 			c.t.Errorf("operator: %v", err)
+		}
+	}
+}
+
+// apply has drover worker apply events and bury one, in the workers' account, with a consumer that an operator made for it.
+func (c *company) apply() {
+	c.t.Helper()
+	worker := func(env ...string) (*process, string) {
+		c.t.Helper()
+		w := startDrover(c.t, append(append(c.env("worker"), "DATABASE_URL="+c.database.PoolURL("app_worker", "drover"), "HTTP_PORT=127.0.0.1:0",
+			"DROVER_WORKER_API_PREFIX=drover.API", "DROVER_WORKER_DURABLE=workers"), env...), "worker")
+		return w, fmt.Sprintf("http://%v", w.logged("listening")["http"])
+	}
+	operator := append(c.env("operator"), "DROVER_WORKER_DURABLE=workers")
+	ready := func(url, reason string) {
+		c.t.Helper()
+		await(c.t, "/ready of the worker", func() (bool, string) {
+			_, body := httpGet(c.t, url+"/ready")
+			return strings.Contains(body, reason), body
+		})
+	}
+	w, url := worker()
+	ready(url, "no consumer workers, and behind worker.api_prefix an operator makes it: drover worker --make-consumer")
+	if _, stderr, code := drover(c.t, c.env("worker"), "worker", "--make-consumer"); code != 1 || !strings.Contains(stderr, "does not let this user publish to $JS.API.STREAM.INFO.EVENTS") {
+		c.t.Errorf("a worker that makes a consumer: got exit code %d, %s, want the subject that is refused", code, stderr)
+	}
+	if _, stderr, code := drover(c.t, append(operator, "DROVER_WORKER_ACK_WAIT=1m"), "worker", "--make-consumer"); code != 0 {
+		c.t.Fatalf("got exit code %d, %s", code, stderr)
+	}
+	ready(url, "consumer workers of EVENTS was not made for this worker and its worker.ack_wait")
+	if stdout, stderr, code := drover(c.t, operator, "worker", "--make-consumer"); code != 0 || !strings.Contains(stdout, "consumer workers is there") {
+		c.t.Fatalf("got exit code %d, %s%s", code, stdout, stderr)
+	}
+	ready(url, `"reasons":[]`)
+	if _, err := c.admin.Publish(c.t.Context(), "events.member.join", []byte("poison")); err != nil {
+		c.t.Fatal(err)
+	}
+	await(c.t, "events are applied, and one is buried", func() (bool, string) {
+		_, body := httpGet(c.t, url+"/metrics")
+		return strings.Contains(body, `outcome="applied"} `) && strings.Contains(body, `worker_dead_letters_total{reason="envelope"} 1`), body
+	})
+	w.stop()
+	again, url := worker("DROVER_WORKER_DEAD_MAX_AGE=24h") // which changes the stream of dead letters
+	ready(url, `"reasons":[]`)
+	again.stop()
+	for _, w := range []*process{w, again} {
+		if refused := w.logLines("nats refuses a subject"); len(refused) > 0 {
+			c.t.Errorf("got refused %v, want a worker's user to have what it needs", refused)
 		}
 	}
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"os"
 
 	"github.com/KimMachineGun/automemlimit/memlimit"
@@ -13,7 +14,10 @@ import (
 )
 
 func newWorkerCommand() *cobra.Command {
-	var sources sourceFlags
+	var (
+		sources sourceFlags
+		maker   bool
+	)
 	cmd := &cobra.Command{
 		Use:   "worker",
 		Short: "Keep PostgreSQL in step with the streams: guilds and members",
@@ -27,15 +31,22 @@ else waits in the stream until it works.
 
 Before the first start: drover migrate up, and a login role for it (docs/worker.md). database.url usually leads through PgBouncer in
 transaction mode. Several workers of one worker.durable share the events. SIGTERM finishes what is in hand within
-shutdown.timeout and exits with 0; /health, /ready and /metrics are on http.addr.`,
+shutdown.timeout and exits with 0; /health, /ready and /metrics are on http.addr.
+
+Where NATS keeps workers in an account of their own (worker.api_prefix, docs/security.md), an operator makes their consumer with
+--make-consumer, which needs no database.`,
 		Example: `  DATABASE_URL=postgres://app_worker:…@127.0.0.1:6432/drover NATS_URL=nats://nats:4222 drover worker
   drover worker --config drover.yaml --http-addr :9091     # beside a node, which has :9090
+  DROVER_NATS_USER=operator … drover worker --make-consumer # once, where workers may not
   drover demo --with-db                                    # see it at work, with a PostgreSQL of its own`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, report, err := sources.load()
 			if err != nil {
 				return err
+			}
+			if maker {
+				return makeConsumer(cmd, cfg)
 			}
 			if err := cfg.RequireDatabase(); err != nil {
 				return err
@@ -44,7 +55,20 @@ shutdown.timeout and exits with 0; /health, /ready and /metrics are on http.addr
 		},
 	}
 	sources.add(cmd)
+	cmd.Flags().BoolVar(&maker, "make-consumer", false, "make the durable consumer as NATS' operator, and end")
 	return cmd
+}
+
+// makeConsumer needs an answer within the time that an operator waits for one.
+func makeConsumer(cmd *cobra.Command, cfg config.Config) error {
+	ctx, cancel := context.WithTimeout(cmd.Context(), answerTime)
+	defer cancel()
+	name, err := system.MakeConsumer(ctx, cfg, nil)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(cmd.OutOrStdout(), "consumer %s is there: workers of that worker.durable find it\n", name)
+	return err
 }
 
 // runWorker runs a worker until ctx ends, with its log on standard error.

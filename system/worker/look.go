@@ -68,7 +68,7 @@ func (w *Worker) lookOnce(ctx context.Context, cons jetstream.Consumer, d *dealt
 // itself holds for everything that the stream had before. Each question ends with asking; to mark all communities takes as long as ctx allows.
 func (w *Worker) judge(ctx, asking context.Context, cons jetstream.Consumer, d *dealt) error {
 	name := w.o.Broker.StreamName(messages.Events)
-	s, err := w.o.Broker.JetStream().Stream(asking, name)
+	s, err := w.source.Stream(asking, name)
 	if err != nil {
 		return err
 	}

@@ -21,7 +21,8 @@ import (
 // meanwhile.
 type Worker struct {
 	o       Options
-	durable string // with the prefix
+	durable string              // with the prefix
+	source  jetstream.JetStream // where the stream of events is
 	types   map[string]string
 	gate    *gate
 	lanes   []*lane
@@ -46,6 +47,9 @@ type Options struct {
 	// Durable is the name of the durable consumer, before the prefix; default "worker". Workers of one name share the
 	// events; each name gets all of them.
 	Durable string
+	// APIPrefix is that of JetStream's API where another account exports the stream of events; "" asks our own. Behind it the
+	// consumer is found and not made.
+	APIPrefix string
 	// Batch is how many events are asked for at once, and at most applied in one transaction, 1 to 10000; default 256. Too low: more
 	// transactions. Too high: more events to give back when something fails.
 	Batch int
@@ -109,19 +113,38 @@ var nameRule = regexp.MustCompile(`^[A-Za-z0-9_-]+$`)
 
 // New checks the options.
 func New(o Options) (*Worker, error) {
-	if err := o.check(); err != nil {
+	if o.Store == nil {
+		return nil, errors.New("worker: a store is required")
+	}
+	w, err := newReader(o)
+	if err != nil {
 		return nil, err
 	}
-	w := &Worker{o: o, durable: o.Durable, every: lookEvery, types: map[string]string{}, gate: newGate(o.Store, o.Log), room: newRoom(o.InHandBytes)}
+	w.every, w.gate, w.room = lookEvery, newGate(w.o.Store, w.o.Log), newRoom(w.o.InHandBytes)
 	w.state.news = make(chan struct{}, 1)
-	if o.Prefix != "" {
-		w.durable = o.Prefix + "_" + o.Durable
-	}
 	for _, t := range Types {
 		w.types[w.subject("events."+t)] = t
 	}
-	for range o.Concurrency {
+	for range w.o.Concurrency {
 		w.lanes = append(w.lanes, newLane(w))
+	}
+	return w, nil
+}
+
+// newReader is a worker as far as it concerns the stream.
+func newReader(o Options) (*Worker, error) {
+	if err := o.check(); err != nil {
+		return nil, err
+	}
+	w := &Worker{o: o, durable: o.Durable, source: o.Broker.JetStream(), types: map[string]string{}}
+	if o.Prefix != "" {
+		w.durable = o.Prefix + "_" + o.Durable
+	}
+	if o.APIPrefix != "" {
+		var err error
+		if w.source, err = jetstream.NewWithAPIPrefix(w.source.Conn(), o.APIPrefix); err != nil {
+			return nil, fmt.Errorf("worker: API prefix %q: %w", o.APIPrefix, err)
+		}
 	}
 	return w, nil
 }
@@ -154,8 +177,8 @@ func (o *Options) check() error {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	switch {
-	case o.Broker == nil || o.Store == nil:
-		return errors.New("worker: a broker and a store are required")
+	case o.Broker == nil:
+		return errors.New("worker: a broker is required")
 	case !nameRule.MatchString(o.Durable) || o.Prefix != "" && !nameRule.MatchString(o.Prefix):
 		return fmt.Errorf("worker: durable %q, prefix %q: letters, digits, _ and - only", o.Durable, o.Prefix)
 	case o.Batch < 1 || o.Batch > 10_000:
@@ -260,47 +283,6 @@ func (w *Worker) consume(ctx, working context.Context) error {
 		sleep(ctx, again)
 	}
 	return nil
-}
-
-// attach makes sure of the streams and of the consumer. made is when the stream was made.
-func (w *Worker) attach(ctx context.Context) (made time.Time, cons jetstream.Consumer, err error) {
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
-	defer cancel()
-	js := w.o.Broker.JetStream()
-	name := w.o.Broker.StreamName(messages.Events)
-	s, err := js.Stream(ctx, name)
-	if errors.Is(err, jetstream.ErrStreamNotFound) {
-		return made, nil, fmt.Errorf("%w %s, which drover run makes", errNoStream, name)
-	}
-	if err != nil {
-		return made, nil, fmt.Errorf("worker: stream %s: %w", name, err)
-	}
-	if err := w.ensureDead(ctx); err != nil {
-		return made, nil, err
-	}
-	var subjects []string
-	for _, t := range Types {
-		subjects = append(subjects, w.subject("events."+t))
-	}
-	cons, err = s.CreateOrUpdateConsumer(ctx, jetstream.ConsumerConfig{
-		Durable: w.durable, Description: "drover worker", FilterSubjects: subjects,
-		DeliverPolicy: jetstream.DeliverAllPolicy, AckPolicy: jetstream.AckExplicitPolicy,
-		AckWait: w.o.AckWait, MaxDeliver: -1,
-		// A few workers' batches; beyond it JetStream holds back.
-		MaxAckPending: max(1000, 16*w.o.Batch),
-	})
-	if err != nil {
-		return made, nil, fmt.Errorf("worker: consumer %s of %s: %w", w.durable, name, err)
-	}
-	// Asked again: a stream that was made anew meanwhile has another consumer, and other positions.
-	info, err := s.Info(ctx)
-	if err != nil {
-		return made, nil, fmt.Errorf("worker: stream %s: %w", name, err)
-	}
-	if made = s.CachedInfo().Created; !made.Equal(info.Created) {
-		return made, nil, fmt.Errorf("worker: stream %s was made again just now", name)
-	}
-	return made, cons, nil
 }
 
 // read takes messages and hands them to the lanes until ctx ends, when it takes what has come already, or until

@@ -30,6 +30,9 @@ type secured struct {
 	users    map[string]*server.Permissions
 }
 
+// shippedUsers are those of deploy/nats/accounts.conf.
+var shippedUsers = []string{"node", "worker", "operator"}
+
 // otherBot makes of our users' subjects those of a bot with the prefix "sheep", as accounts.conf says.
 var otherBot = strings.NewReplacer(
 	".EVENTS", ".sheep_EVENTS", ".COMMANDS", ".sheep_COMMANDS", "KV_drover_", "KV_sheep_", "$KV.drover_", "$KV.sheep_",
@@ -39,21 +42,32 @@ var otherBot = strings.NewReplacer(
 // startSecured runs it with the files of deploy/nats, edited as little as a test needs.
 func startSecured(t *testing.T, tls bool, edit func(accounts string) string) *secured {
 	t.Helper()
+	s := newSecured(t, tls)
+	s.configure(t, s.dir, edit)
+	s.process, s.url = s.serve(t, s.dir, "secure.conf")
+	return s
+}
+
+func newSecured(t *testing.T, tls bool) *secured {
+	t.Helper()
 	s := &secured{tls: tls, dir: t.TempDir(), password: map[string]string{}, users: map[string]*server.Permissions{}}
-	var env []string
-	for _, user := range []string{"node", "worker", "operator"} {
+	for _, user := range shippedUsers {
 		s.password[user] = "pass" + strings.ToLower(rand.Text())
-		name := "DROVER_" + strings.ToUpper(user) + "_PASSWORD"
-		env = append(env, name+"="+s.password[user])
 	}
 	s.password["admin"], s.password["stranger"] = "admin"+rand.Text(), s.password["node"]
 	s.certify(t)
-	for _, name := range []string{"nats-server.conf", "accounts.conf", "tls.conf", "secure.conf"} {
+	return s
+}
+
+// configure writes the files of deploy/nats into a server's folder, which also has its data.
+func (s *secured) configure(t *testing.T, dir string, edit func(accounts string) string, instead ...string) {
+	t.Helper()
+	for _, name := range []string{"nats-server.conf", "accounts.conf", "tls.conf", "secure.conf", "cluster.conf"} {
 		raw, err := os.ReadFile("../../deploy/nats/" + name)
 		if err != nil {
 			t.Fatal(err)
 		}
-		text := strings.NewReplacer("/var/lib/nats", quote(s.dir), "/etc/nats/", s.dir+"/").Replace(string(raw))
+		text := strings.NewReplacer(append(instead, "/var/lib/nats", quote(dir), "/etc/nats/", s.dir+"/")...).Replace(string(raw))
 		switch name {
 		case "accounts.conf":
 			if edit != nil {
@@ -63,27 +77,33 @@ func startSecured(t *testing.T, tls bool, edit func(accounts string) string) *se
 			s.readUsers(t, text)
 		case "secure.conf":
 			text += "\nmax_traced_msg_len: 8\n"
-			if !tls {
+			if !s.tls {
 				text = strings.Replace(text, `include "tls.conf"`, "", 1)
 			}
 		}
-		if err := os.WriteFile(filepath.Join(s.dir, name), []byte(text), 0o600); err != nil {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
-	conf := filepath.Join(s.dir, "secure.conf")
+}
+
+// serve starts a server with a configured folder.
+func (s *secured) serve(t *testing.T, dir, conf string, env ...string) (*process, string) {
+	t.Helper()
+	for _, user := range shippedUsers {
+		env = append(env, "DROVER_"+strings.ToUpper(user)+"_PASSWORD="+s.password[user])
+	}
 	program, err := natsProgram()
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.process = startProcess(t, "nats-server", env, program, "-c", conf, "-a", "127.0.0.1", "-p", "-1", "-m", "-1", "-V")
-	addr := s.match(s.stderr, `Listening for client connections on (\S+)`)
-	s.match(s.stderr, `Server is ready`)
-	s.url = "nats://" + addr
-	if tls {
-		s.url = "tls://" + addr
+	p := startProcess(t, "nats-server", env, program, "-c", filepath.Join(dir, conf), "-a", "127.0.0.1", "-p", "-1", "-m", "-1", "-V")
+	addr := p.match(p.stderr, `Listening for client connections on (\S+)`)
+	p.match(p.stderr, `Server is ready`)
+	if s.tls {
+		return p, "tls://" + addr
 	}
-	return s
+	return p, "nats://" + addr
 }
 
 // readUsers learns what each user may do, as the server reads it.
@@ -126,27 +146,31 @@ func (s *secured) certify(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	var ca *x509.Certificate // of those below it
 	var caKey *ecdsa.PrivateKey
-	ca := &x509.Certificate{IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign}
 	for i, c := range []struct {
 		name  string
-		cert  *x509.Certificate
-		usage []x509.ExtKeyUsage
+		usage []x509.ExtKeyUsage // none: it signs
 	}{
-		{"ca", ca, nil},
-		{"server", &x509.Certificate{}, []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}},
-		{"client", &x509.Certificate{}, []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}},
+		{"ca", nil},
+		{"server", []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}},
+		{"client", []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}},
+		{"route-ca", nil},
+		{"route", []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}},
 	} {
 		key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if caKey == nil {
-			caKey = key
+		cert := &x509.Certificate{
+			SerialNumber: big.NewInt(int64(i + 1)), Subject: pkix.Name{CommonName: c.name}, NotAfter: time.Now().Add(time.Hour),
+			ExtKeyUsage: c.usage, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
 		}
-		c.cert.SerialNumber, c.cert.Subject, c.cert.NotAfter = big.NewInt(int64(i+1)), pkix.Name{CommonName: c.name}, time.Now().Add(time.Hour)
-		c.cert.ExtKeyUsage, c.cert.IPAddresses = c.usage, []net.IP{net.IPv4(127, 0, 0, 1)}
-		der, err := x509.CreateCertificate(rand.Reader, c.cert, ca, &key.PublicKey, caKey)
+		if c.usage == nil {
+			cert.IsCA, cert.BasicConstraintsValid, cert.KeyUsage = true, true, x509.KeyUsageCertSign
+			ca, caKey = cert, key
+		}
+		der, err := x509.CreateCertificate(rand.Reader, cert, ca, &key.PublicKey, caKey)
 		write(c.name+".pem", "CERTIFICATE", der, err)
 		der, err = x509.MarshalPKCS8PrivateKey(key)
 		write(c.name+"-key.pem", "PRIVATE KEY", der, err)

@@ -10,7 +10,7 @@ ROUNDS       ?= 5
 VERSION      ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 COMMIT       ?= $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
 DATE         ?= $(shell git log -1 --format=%cI 2>/dev/null || echo unknown)
-SOURCES      := actors cmd config deploy messages system
+SOURCES      := actors cmd config deploy docs messages system
 TOOLS        := $(CURDIR)/.bin
 
 .DEFAULT_GOAL := help
@@ -53,10 +53,10 @@ lint:
 	"$$l" run ./...
 
 # The race detector needs a C compiler, the test of the status page a browser, those of the database real servers, those of dashboards and
-# alerts a Prometheus.
+# alerts a Prometheus, that of the log's documentation jq.
 tools:
 	@./.ci/packages gcc:gcc gcc:libc6-dev chromium:chromium script:bsdutils initdb:postgresql pgbouncer:pgbouncer \
-	  prometheus:prometheus promtool:prometheus
+	  prometheus:prometheus promtool:prometheus jq:jq
 
 audit: ## every fault plan against real processes, then the audit of the audit (about 17 minutes)
 	$(GO) run ./cmd/drover audit --all

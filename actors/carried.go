@@ -20,6 +20,7 @@ type carried struct {
 	restarts   int                   // counted by the pool, while the shard stands still
 	halted     error                 // Discord's final no to this shard; the pool's
 	lastError  string
+	after      string            // why the connection before ended, in a word
 	lost       string            // the newest session that was lost
 	gap        *messages.GapData // of a lost session, until the new one begins
 	owed       []*messages.Event // the read goroutine's: not taken by the window yet
@@ -29,6 +30,8 @@ type carried struct {
 	cutOff     bool              // the connection ended about then
 
 	dispatched atomic.Int64 // Unix ns of the newest dispatch; 0: none
+	heard      atomic.Int64 // Unix ns of the newest message of any kind; 0: none
+	vital      vital        // of the shard's actor
 	unsaved    atomic.Int64 // Unix ns since when a checkpoint is due; 0: none is; the keeper's
 	poke       func()       // wakes the keeper; does not block
 }
@@ -125,12 +128,14 @@ func (c *carried) starved() bool { return !c.starvedAt.IsZero() && time.Since(c.
 // everything is stored by the time that a shard.gap is which is published now, for that one comes behind.
 func (c *carried) reached() int64 { return max(c.tracker.Seq(), c.marks.Load().reached()) }
 
-// Received, Acked, Guilds, LastDispatch and Unsaved implement messages.Live.
+// Received, Acked, Guilds, LastDispatch, LastHeard, Unsaved and Unanswered implement messages.Live.
 func (c *carried) Received() int64         { return c.tracker.Seq() }
 func (c *carried) Acked() int64            { return c.marks.Load().acked() }
 func (c *carried) Guilds() int             { return c.tracker.Guilds() }
 func (c *carried) LastDispatch() time.Time { return instant(c.dispatched.Load()) }
+func (c *carried) LastHeard() time.Time    { return instant(c.heard.Load()) }
 func (c *carried) Unsaved() time.Time      { return instant(c.unsaved.Load()) }
+func (c *carried) Unanswered() time.Time   { return c.vital.since() }
 
 // unixMilli is 0 where the time is not known.
 func unixMilli(t time.Time) int64 {

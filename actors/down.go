@@ -3,6 +3,7 @@ package actors
 import (
 	"errors"
 	"fmt"
+	"time"
 
 	"drover/messages"
 	"drover/system/gateway"
@@ -22,19 +23,21 @@ func (s *shard) down(e gateway.Down) {
 		s.answered()
 	}
 	text := downText(e, s.loss)
-	s.status.LastError, s.carried.lastError = text, text
+	s.status.LastError, s.carried.lastError, s.carried.after = text, text, e.Reason
+	s.life.Fail(e.Reason, e.CloseCode, text)
+	s.measure(e)
 	attrs := []any{"shard_id", s.ID, "pool_id", s.Pool, "reason", e.Reason, "close_code", e.CloseCode, "next", e.Next}
 	if wished(e) {
-		s.Log.Info("shard down", attrs...)
+		s.Log.InfoContext(s.life.Context(), "shard down", attrs...)
 	} else if e.Reason == gateway.DownDial { // not "shard down": it is down already
 		s.Meters.Error(s.ID, s.Pool, errorType(e, s.loss))
-		s.Log.Warn("dial failed", "shard_id", s.ID, "pool_id", s.Pool, "next", e.Next, "err", s.loss)
+		s.Log.WarnContext(s.life.Context(), "dial failed", "shard_id", s.ID, "pool_id", s.Pool, "next", e.Next, "err", s.loss)
 	} else {
 		s.Meters.Error(s.ID, s.Pool, errorType(e, s.loss))
 		if s.loss != nil {
 			attrs = append(attrs, "err", s.loss)
 		}
-		s.Log.Warn("shard down", attrs...)
+		s.Log.WarnContext(s.life.Context(), "shard down", attrs...)
 	}
 	s.loss = nil
 	if e.Reason == gateway.DownDial {
@@ -44,6 +47,19 @@ func (s *shard) down(e gateway.Down) {
 		l.Down = &messages.DownData{Reason: e.Reason, CloseCode: e.CloseCode, Next: e.Next}
 	})
 	s.report(text)
+}
+
+// measure counts how a connection ended that we did not end, and how long the shard waits for the next one.
+func (s *shard) measure(e gateway.Down) {
+	switch e.Reason {
+	case gateway.DownClosed, gateway.DownLost:
+		s.Meters.Closed(e.CloseCode)
+	case gateway.DownDrain, gateway.DownEnd:
+		return
+	}
+	if e.Next != gateway.NextStop {
+		s.Meters.Backoff(time.Until(s.session.Memory().NotBefore))
+	}
 }
 
 // wished tells an end that somebody asked for from one that is an error.

@@ -2,7 +2,9 @@ package actors
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"net"
 	"time"
 
 	"drover/messages"
@@ -21,6 +23,8 @@ func (s *shard) do(effects []gateway.Effect) {
 		case gateway.Wake:
 			s.wake(e.At)
 		case gateway.WantPermit:
+			s.wanted = time.Now()
+			s.life.Step("permit")
 			s.wantPermit()
 		case gateway.DropPermit:
 			s.dropPermit()
@@ -53,6 +57,9 @@ func (s *shard) do(effects []gateway.Effect) {
 func (s *shard) send(e gateway.Send) {
 	if s.conn == nil {
 		return // lost in the meantime; its message is in the mailbox
+	}
+	if e.Op == gateway.OpResume {
+		s.life.Step("resume")
 	}
 	if err := s.conn.Write(e.Payload); err != nil {
 		// The peer's close frame may wait to be read, and it says more. The reader has until Close drops the
@@ -100,6 +107,7 @@ func (s *shard) wantPermit() {
 
 func (s *shard) permitSpent() {
 	s.carried.identified = true
+	s.life.Step("identify")
 	s.Meters.Identify(s.ID, s.Pool)
 	if s.permit != nil {
 		s.permit.Spent()
@@ -121,15 +129,33 @@ func (s *shard) connect(e gateway.Connect) {
 		return // the next process dials
 	}
 	s.ctx, s.cancel = context.WithCancelCause(context.Background())
-	ctx, dial, number := s.ctx, s.Dial, generation(s.carried.generation)
+	ctx, dial, number, o := s.ctx, s.Dial, generation(s.carried.generation), s.shardOptions
 	self, root := s.self, s.root
+	s.life.Fail("given_up", 0, "another dial takes its place")
+	s.life = s.Tracer.Connect(s.ID, s.Pool, s.carried.memory.Resume.SessionID, s.carried.generation, s.carried.after)
 	go func() {
 		conn, err := dial(ctx, e.URL)
+		o.Meters.Dial(o.ID, o.Pool, dialOutcome(ctx, err))
 		if conn != nil { // even where the shard has stopped, and its messages vanish
 			context.AfterFunc(ctx, func() { conn.Close(4000, "replaced") })
 		}
 		root.Send(self, dialed{number, conn, err})
 	}()
+}
+
+// dialOutcome is the bounded metric label of how a dial ended.
+func dialOutcome(ctx context.Context, err error) string {
+	switch timeout := net.Error(nil); {
+	case err == nil:
+		return telemetry.Connected
+	case ctx.Err() != nil:
+		return telemetry.Abandoned
+	case gateway.Refused(err):
+		return telemetry.Refused
+	case errors.As(err, &timeout) && timeout.Timeout():
+		return telemetry.TimedOut
+	}
+	return telemetry.Failed
 }
 
 func (s *shard) up(e gateway.Up) {
@@ -142,7 +168,8 @@ func (s *shard) up(e gateway.Up) {
 		how = "resumed"
 		s.Meters.Resume(s.ID, s.Pool, telemetry.Resumed)
 	}
-	s.Log.Info("shard ready", "shard_id", s.ID, "pool_id", s.Pool, "how", how, "took", e.Took,
+	s.life.Ready(how, c.memory.Resume.SessionID)
+	s.Log.InfoContext(s.life.Context(), "shard ready", "shard_id", s.ID, "pool_id", s.Pool, "how", how, "took", e.Took,
 		"session", messages.ShortSession(c.memory.Resume.SessionID), "seq", c.memory.Resume.Seq)
 	if !e.Resumed {
 		loading := gateway.BeginLoading(time.Now(), c.tracker.Pending())

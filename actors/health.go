@@ -47,8 +47,8 @@ func (h *health) Receive(ctx actor.Context) {
 		h.brokerUp()
 	case messages.BrokerDown:
 		h.brokerDown()
-	case messages.StatusQuery:
-		ctx.Respond(h.snapshot())
+	case query:
+		ctx.Respond(h.snapshot(m))
 	}
 }
 
@@ -108,12 +108,16 @@ func (h *health) note(shardID int, text string) {
 }
 
 // snapshot is this node as its actors know it; the caller adds what others know.
-func (h *health) snapshot() messages.NodeStatus {
-	out := messages.NodeStatus{Node: h.Node, ShardsTotal: len(h.shards), Shards: make([]messages.ShardStatus, 0, len(h.shards))}
+func (h *health) snapshot(q query) messages.NodeStatus {
+	out := messages.NodeStatus{Node: h.Node, Silent: q.silent, ShardsTotal: len(h.shards), Shards: make([]messages.ShardStatus, 0, len(h.shards))}
 	for _, s := range h.shards {
 		status := s.status
 		status.SeqReceived, status.SeqAcked, status.Guilds = s.live.Received(), s.live.Acked(), s.live.Guilds()
-		status.LastDispatch, status.Unsaved = s.live.LastDispatch(), s.live.Unsaved()
+		status.LastDispatch, status.LastHeard, status.LastAck = s.live.LastDispatch(), s.live.LastHeard(), h.Meters.LastAck(status.ID)
+		status.Unsaved, status.Unanswered = s.live.Unsaved(), s.live.Unanswered()
+		if status.State == messages.Halted {
+			status.Unanswered = time.Time{} // there is no actor any more
+		}
 		out.GuildsTotal += status.Guilds
 		if status.State == messages.Ready {
 			out.ShardsReady++

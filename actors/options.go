@@ -25,6 +25,7 @@ type Options struct {
 	Permits Identifier
 	Filter  *Filter
 	Meters  *telemetry.Meters
+	Tracer  *telemetry.Tracer // nil: no spans are made
 	Log     *slog.Logger
 
 	// Sessions keeps checkpoints; nil: sessions end with the process.
@@ -32,6 +33,10 @@ type Options struct {
 	// CheckpointInterval is how often a shard's checkpoint is written at the most; 0 is 1 s. Too low costs writes; too
 	// high makes the next process replay more, all of which is recognised.
 	CheckpointInterval time.Duration
+
+	// SignEvery is how often each actor is asked for a sign of life at the most, while somebody asks for the node's status; 0 is
+	// 5 s. Too low: a thousand shards are woken for nothing. Too high: a stuck one is noticed late.
+	SignEvery time.Duration
 
 	// Refused is called once when Discord refuses the bot, or every shard of this node, for good. It must
 	// not block.
@@ -100,6 +105,9 @@ type Permit interface {
 func Spawn(system *actor.ActorSystem, o Options) (*actor.PID, error) {
 	if o.CheckpointInterval <= 0 {
 		o.CheckpointInterval = time.Second
+	}
+	if o.SignEvery <= 0 {
+		o.SignEvery = 5 * time.Second
 	}
 	kept := newKept()
 	return system.Root.SpawnNamed(props(o.Log, func() actor.Actor { return newRoot(&o, kept) }), "root")

@@ -39,6 +39,7 @@ type pooled struct {
 	quiet, draining bool
 	leaving         *leaving // nil: nobody has asked for it
 	dropped         bool
+	vital           vital // of the pool's actor
 }
 
 func newPooled(lease messages.Fence) *pooled {
@@ -88,6 +89,8 @@ func (p *pool) Receive(ctx actor.Context) {
 		p.revoke(ctx, m.Timeout)
 	case look:
 		p.look(ctx)
+	case sign:
+		p.sign(ctx, m)
 	case messages.Drain:
 		p.drain(ctx)
 	case checkpointed:
@@ -179,6 +182,7 @@ func (p *pool) HandleFailure(_ *actor.ActorSystem, sup actor.Supervisor, child *
 	id := p.ids[child.Id]
 	verdict, err := decide(reason)
 	if p.kept.quiet { // nothing begins anew; its session is kept in any case
+		p.kept.shards[id].vital.give()
 		sup.StopChildren(child)
 		p.root.Send(p.self, messages.Drained{Pool: p.assign.Pool, ShardID: id})
 		return
@@ -215,6 +219,11 @@ func (p *pool) restart(sup actor.Supervisor, child *actor.PID, id int, stats *ac
 	}
 	stats.Fail()
 	p.kept.shards[id].restarts++
+	class := telemetry.ClassFailure
+	if v == bug {
+		class = telemetry.ClassPanic
+	}
+	p.Meters.Restart(id, p.assign.Pool, class)
 	log := p.Log.Warn
 	if v == bug || stats.FailureCount() >= loudFailures {
 		log = p.Log.Error

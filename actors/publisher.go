@@ -30,6 +30,9 @@ type publishing struct {
 	draining bool                 // outbox is closed
 	cancel   context.CancelFunc   // ends the outbox's goroutine early
 	herald   chan struct{}        // closed when that has ended
+	vital    vital                // of the publisher's actor
+	broken   time.Time            // since when publishing is interrupted; zero: it is not
+	why      error                // it is
 }
 
 // replayed ends a replay; err is the context's, or nil.
@@ -65,9 +68,12 @@ func (p *publisher) Receive(ctx actor.Context) {
 		p.queue(m.events...)
 	case messages.Drain:
 		p.drain()
+	case sign:
+		p.kept.vital.give()
 	case *actor.Restarting:
 		p.cancel()
 	case *actor.Stopping:
+		p.restored() // or an outage that outlasts the node would leave no trace
 		p.stop()
 	}
 }
@@ -132,12 +138,21 @@ func (p *publisher) brokerUp(ctx actor.Context) {
 // sent again, in order.
 func (p *publisher) brokerDown(err error) {
 	p.kept.up = false
+	p.interrupted(err)
 	p.Window.Pause()
 	p.Meters.Error(telemetry.Node, telemetry.Node, telemetry.ErrNATS)
 	p.Log.Warn("nats disconnected: publishing pauses", "err", err)
 }
 
+// interrupted remembers what is recorded as a span when publishing goes on.
+func (p *publisher) interrupted(err error) {
+	if p.kept.broken.IsZero() {
+		p.kept.broken, p.kept.why = time.Now(), err
+	}
+}
+
 func (p *publisher) trouble(ctx actor.Context, err error) {
+	p.interrupted(err)
 	p.Window.Pause()
 	p.Meters.Error(telemetry.Node, telemetry.Node, telemetry.ErrPublish)
 	p.Log.Warn("publish failed: everything unacknowledged is sent again in order", "err", err)
@@ -168,6 +183,17 @@ func (p *publisher) startReplay(ctx actor.Context) {
 func (p *publisher) replayed(m replayed) {
 	if m.err != nil && m.number.Err() == nil {
 		p.Log.Warn("replay ended early", "err", m.err)
+	}
+	if m.err == nil {
+		p.restored()
+	}
+}
+
+// restored records the interruption that is over, if there was one.
+func (p *publisher) restored() {
+	if !p.kept.broken.IsZero() {
+		p.Tracer.Interrupted(p.kept.broken, time.Now(), p.kept.why)
+		p.kept.broken, p.kept.why = time.Time{}, nil
 	}
 }
 

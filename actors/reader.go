@@ -59,7 +59,7 @@ func (r *reader) run() {
 			drainConn(r.conn)
 		}
 	}()
-	r.conn.BeforeWait(r.letGo) // what came together goes out together, and nothing waits for the network
+	r.conn.BeforeWait(r.pause) // what came together goes out together, and nothing waits for the network
 	for {
 		payload, err := r.conn.Read()
 		if err == nil {
@@ -73,6 +73,14 @@ func (r *reader) run() {
 			return
 		}
 	}
+}
+
+// pause is what there is to do before the network is waited for.
+func (r *reader) pause() {
+	if wire, inflated := r.conn.Counted(); wire > 0 {
+		r.shard.Meters.Bytes(r.shard.ID, r.shard.Pool, wire, inflated)
+	}
+	r.letGo()
 }
 
 // letGo has the window send what it holds back. That may take long while NATS does not read, which is no silence of Discord's.
@@ -103,6 +111,7 @@ func (r *reader) step(payload []byte) error {
 	}
 	now := time.Now()
 	r.heard.Store(now.UnixNano())
+	r.shard.carried.heard.Store(now.UnixNano())
 	f := &r.frame
 	if err := gateway.Scan(payload, f); err != nil {
 		r.conn.Close(4000, "unreadable payload")
@@ -170,6 +179,7 @@ func (r *reader) dispatch(f *gateway.Frame, now time.Time) error {
 		Kind: verdict.Kind, Session: r.session, Seq: f.S, ShardID: r.shard.ID, Read: now,
 		GuildID: f.GuildID(), ChannelID: f.ChannelID(), UserID: f.UserID(),
 		Data: f.D, Extra: r.splice(f), Fence: r.shard.Tenure, Receipt: r.marks, More: true,
+		Trace: r.shard.Tracer.Sample(),
 	}
 	r.held = true
 	r.marks.sent(verdict.Kind.Stream, f.S)

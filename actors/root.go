@@ -3,6 +3,7 @@ package actors
 import (
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
 
@@ -18,6 +19,7 @@ type root struct {
 	health, publisher *actor.PID
 	pools             map[int]*actor.PID
 	loud              map[int]bool // pools that were asked to quiesce and have not answered
+	asked             time.Time    // when the actors were last asked for a sign of life
 }
 
 // kept is what survives a restart of the root, which only a bug in it can cause.
@@ -59,7 +61,7 @@ func (r *root) Receive(ctx actor.Context) {
 	case messages.LifeCycle:
 		r.lifeCycle(ctx, m)
 	case messages.StatusQuery:
-		ctx.Forward(r.health)
+		r.askHealth(ctx)
 	case messages.ShardHalted:
 		r.shardHalted(m)
 	case messages.BotRefused:
@@ -129,10 +131,13 @@ func (r *root) pool(ctx actor.Context, a messages.Assign) {
 		kept = newPooled(a.Fence)
 		r.kept.pools[a.Pool] = kept
 	}
-	r.pools[a.Pool] = r.spawn(ctx, fmt.Sprintf("pool-%d", a.Pool), func() actor.Actor {
+	kept.vital.give()
+	r.pools[a.Pool] = r.spawn(ctx, poolName(a.Pool), func() actor.Actor {
 		return &pool{Options: r.Options, assign: a, health: r.health, publisher: r.publisher, kept: kept}
 	})
 }
+
+func poolName(pool int) string { return fmt.Sprintf("pool-%d", pool) }
 
 // shardHalted ends the node when no shard of it may go on.
 func (r *root) shardHalted(m messages.ShardHalted) {

@@ -9,6 +9,7 @@ import (
 
 	"drover/messages"
 	"drover/system/gateway"
+	"drover/system/telemetry"
 )
 
 // shard is the actor of one gateway session. It executes what the session machine decides and owns
@@ -24,8 +25,10 @@ type shard struct {
 	reader *reader
 	ctx    context.Context // of the current connection: its dial and its wait for a permit
 	cancel context.CancelCauseFunc
-	permit Permit      // held from grant to outcome
-	unhook func() bool // with permit: else the connection would hold what is done for as long as it lives
+	permit Permit          // held from grant to outcome
+	unhook func() bool     // with permit: else the connection would hold what is done for as long as it lives
+	wanted time.Time       // when it was asked for
+	life   *telemetry.Life // the trace of the connection; nil: traces are off, or there was none yet
 	timer  *time.Timer
 
 	status  messages.ShardStatus
@@ -103,8 +106,11 @@ func (s *shard) Receive(ctx actor.Context) {
 		s.drain(ctx)
 	case messages.Drop:
 		s.drop(ctx)
+	case sign:
+		s.carried.vital.give()
 	case *actor.Restarting, *actor.Stopping:
 		s.hangUp()
+		s.life.Fail("given_up", 0, "the shard stops or restarts")
 	}
 }
 
@@ -147,6 +153,7 @@ func (s *shard) dialed(m dialed) {
 		s.do(s.session.Lost(time.Now(), errFenced, s.seen()))
 		return
 	}
+	s.life.Step("hello")
 	s.read(m.conn)
 	s.do(s.session.Dialed(time.Now()))
 }
@@ -206,6 +213,7 @@ func (s *shard) granted(m granted) {
 		return
 	}
 	s.permit, s.unhook = m.permit, m.unhook
+	s.Meters.IdentifyWait(time.Since(s.wanted))
 	s.do(s.session.Granted(time.Now()))
 }
 

@@ -31,6 +31,7 @@ type Config struct {
 	HTTP         HTTP         `mapstructure:"http"`
 	Log          Log          `mapstructure:"log"`
 	Metrics      Metrics      `mapstructure:"metrics"`
+	Telemetry    Telemetry    `mapstructure:"telemetry"`
 	Health       Health       `mapstructure:"health"`
 	Shutdown     Shutdown     `mapstructure:"shutdown"`
 	Cluster      Cluster      `mapstructure:"cluster"`
@@ -227,6 +228,32 @@ type Metrics struct {
 	ShardLabels string `mapstructure:"shard_labels"`
 }
 
+// Telemetry is what leaves the process by OTLP. The keys have OpenTelemetry's own
+// variables beside them; all its other ones (headers, certificates, time-outs,
+// batches, one receiver per signal) are read by OpenTelemetry's SDK itself.
+type Telemetry struct {
+	// Traces is auto, otlp or none. auto: otlp where an endpoint is named.
+	Traces string `mapstructure:"traces"`
+	// Metrics is otlp or none; they are at /metrics in any case.
+	Metrics string `mapstructure:"metrics"`
+	// Logs is otlp or none; they are on standard error in any case.
+	Logs string `mapstructure:"logs"`
+	// Endpoint is the base URL of the receiver, http or https. Empty: the SDK's own
+	// default, which is localhost.
+	Endpoint URL `mapstructure:"endpoint"`
+	// Protocol is http/protobuf or grpc.
+	Protocol string `mapstructure:"protocol"`
+	// Sampler says which events have a span: always_on, always_off or traceidratio.
+	// always_off switches all traces off, those of connections too.
+	Sampler string `mapstructure:"sampler"`
+	// SamplerArg is the share of events with a span under traceidratio, 0 to 1. Too
+	// low: nothing to look at. Too high: processor time, and a large bill.
+	SamplerArg float64 `mapstructure:"sampler_arg"`
+	// Slow is from when on an event has a span although it was not sampled, 10ms to
+	// 10m. Too low: every hiccup is a span. Too high: only the sampled ones tell.
+	Slow time.Duration `mapstructure:"slow"`
+}
+
 // Health is when a node calls itself ready.
 type Health struct {
 	// MinReady is the share of this node's shards that must be ready, 0 to 1.
@@ -353,10 +380,14 @@ func Default() Config {
 		HTTP:         HTTP{Addr: ":9090"},
 		Log:          Log{Level: "info", Format: "json"},
 		Metrics:      Metrics{ShardLabels: "auto"},
-		Health:       Health{MinReady: 1.0},
-		Shutdown:     Shutdown{Timeout: 20 * time.Second},
-		Cluster:      Cluster{LeaseTTL: 10 * time.Second, Capacity: 1},
-		Database:     Database{MaxConns: 10, ConnectTimeout: 5 * time.Second, StatementTimeout: 10 * time.Second},
+		Telemetry: Telemetry{
+			Traces: "auto", Metrics: "none", Logs: "none", Protocol: "http/protobuf",
+			Sampler: "traceidratio", SamplerArg: 0.01, Slow: time.Second,
+		},
+		Health:   Health{MinReady: 1.0},
+		Shutdown: Shutdown{Timeout: 20 * time.Second},
+		Cluster:  Cluster{LeaseTTL: 10 * time.Second, Capacity: 1},
+		Database: Database{MaxConns: 10, ConnectTimeout: 5 * time.Second, StatementTimeout: 10 * time.Second},
 		Worker: Worker{
 			Durable: "worker", Batch: 256, Concurrency: 8, AckWait: 30 * time.Second,
 			Dead: Dead{Name: "DEAD", MaxAge: 7 * 24 * time.Hour, MaxBytes: 256 << 20},

@@ -23,6 +23,15 @@ func TestLoad_reads_every_alias(t *testing.T) {
 		{"LOG_LEVEL=DEBUG", "log.level", "debug"},
 		{"LOG_LEVEL=warning", "log.level", "warn"},
 		{"DATABASE_URL=postgres://u:p@h/d", "database.url", "postgres://u:p@h/d"},
+		{"OTEL_TRACES_EXPORTER=otlp", "telemetry.traces", "otlp"},
+		{"OTEL_METRICS_EXPORTER=otlp,prometheus", "telemetry.metrics", "otlp"},
+		{"OTEL_METRICS_EXPORTER=prometheus", "telemetry.metrics", "none"},
+		{"OTEL_LOGS_EXPORTER=OTLP", "telemetry.logs", "otlp"},
+		{"OTEL_EXPORTER_OTLP_ENDPOINT=http://collector:4318", "telemetry.endpoint", "http://collector:4318"},
+		{"OTEL_EXPORTER_OTLP_PROTOCOL=grpc", "telemetry.protocol", "grpc"},
+		{"OTEL_TRACES_SAMPLER=parentbased_always_on", "telemetry.sampler", "always_on"},
+		{"OTEL_TRACES_SAMPLER=parentbased_traceidratio", "telemetry.sampler", "traceidratio"},
+		{"OTEL_TRACES_SAMPLER_ARG=0.25", "telemetry.sampler_arg", "0.25"},
 	}
 	tested := map[string]bool{}
 	for _, tt := range tests {
@@ -59,8 +68,16 @@ func TestLoad_prefers_the_stronger_variable(t *testing.T) {
 		all := append([]string{envName(key)}, names...)
 		for i := range all[:len(all)-1] {
 			t.Run(all[i], func(t *testing.T) {
-				value := map[string]string{"log.level": "debug", "nats.url": "nats://h:1", "http.addr": "4001", "database.url": "postgres://h/1"}[key]
-				weaker := map[string]string{"log.level": "error", "nats.url": "nats://h:2", "http.addr": "4002", "database.url": "postgres://h/2"}[key]
+				value := map[string]string{
+					"log.level": "debug", "nats.url": "nats://h:1", "http.addr": "4001", "database.url": "postgres://h/1",
+					"telemetry.traces": "otlp", "telemetry.metrics": "otlp", "telemetry.logs": "otlp", "telemetry.endpoint": "http://h:1",
+					"telemetry.protocol": "grpc", "telemetry.sampler": "always_on", "telemetry.sampler_arg": "0.1",
+				}[key]
+				weaker := map[string]string{
+					"log.level": "error", "nats.url": "nats://h:2", "http.addr": "4002", "database.url": "postgres://h/2",
+					"telemetry.traces": "none", "telemetry.metrics": "none", "telemetry.logs": "none", "telemetry.endpoint": "http://h:2",
+					"telemetry.protocol": "http/protobuf", "telemetry.sampler": "always_off", "telemetry.sampler_arg": "0.2",
+				}[key]
 				if value == "" {
 					value, weaker = "1", "2"
 				}
@@ -106,6 +123,8 @@ func TestLoad_every_key_from_its_variable(t *testing.T) {
 		"session.checkpoint_interval": "2s", "identify.reserve": "50", "spool.dir": "d", "spool.max_bytes": "1GiB", "backpressure.shed": "MESSAGE_REACTION_ADD",
 		"events.allow": "MESSAGE_CREATE", "events.deny": "TYPING_START",
 		"http.addr": "h:1", "log.level": "debug", "log.format": "text", "metrics.shard_labels": "never",
+		"telemetry.traces": "otlp", "telemetry.metrics": "otlp", "telemetry.logs": "otlp", "telemetry.endpoint": "http://h:4317",
+		"telemetry.protocol": "grpc", "telemetry.sampler": "always_on", "telemetry.sampler_arg": "0.5", "telemetry.slow": "2s",
 		"health.min_ready": "0.5", "shutdown.timeout": "1m", "cluster.node": "n1", "cluster.lease_ttl": "4s", "cluster.capacity": "2",
 		"database.url": "postgres://u:p@h/d", "database.migrate_url": "postgres://o:p@h/d", "database.max_conns": "3",
 		"database.connect_timeout": "1s", "database.statement_timeout": "20s",

@@ -34,6 +34,14 @@ var aliases = map[string][]string{
 	"http.addr":         {"HTTP_PORT", "METRICS_PORT"},
 	"log.level":         {"LOG_LEVEL"},
 	"database.url":      {"DATABASE_URL"},
+
+	"telemetry.traces":      {"OTEL_TRACES_EXPORTER"},
+	"telemetry.metrics":     {"OTEL_METRICS_EXPORTER"},
+	"telemetry.logs":        {"OTEL_LOGS_EXPORTER"},
+	"telemetry.endpoint":    {"OTEL_EXPORTER_OTLP_ENDPOINT"},
+	"telemetry.protocol":    {"OTEL_EXPORTER_OTLP_PROTOCOL"},
+	"telemetry.sampler":     {"OTEL_TRACES_SAMPLER"},
+	"telemetry.sampler_arg": {"OTEL_TRACES_SAMPLER_ARG"},
 }
 
 // field is one key together with its place in Config.

@@ -250,11 +250,20 @@ func tidy(c *Config) {
 	for _, word := range []*string{
 		&c.Discord.Compress, &c.Streams.Events.Storage, &c.Streams.Commands.Storage,
 		&c.Log.Level, &c.Log.Format, &c.Metrics.ShardLabels,
+		&c.Telemetry.Traces, &c.Telemetry.Metrics, &c.Telemetry.Logs, &c.Telemetry.Protocol, &c.Telemetry.Sampler,
 	} {
 		*word = strings.ToLower(strings.TrimSpace(*word))
 	}
 	if c.Log.Level == "warning" {
 		c.Log.Level = "warn"
+	}
+	// An event has no parent, since Discord sends none.
+	c.Telemetry.Sampler = strings.TrimPrefix(c.Telemetry.Sampler, "parentbased_")
+	switch c.Telemetry.Metrics { // /metrics is there in any case
+	case "prometheus":
+		c.Telemetry.Metrics = "none"
+	case "otlp,prometheus", "prometheus,otlp":
+		c.Telemetry.Metrics = "otlp"
 	}
 	// Not for events.allow: nobody would read "allow none" as "publish everything".
 	if shed := c.Backpressure.Shed; len(shed) == 1 && strings.EqualFold(shed[0], shedNone) {

@@ -140,7 +140,7 @@ func TestLoad_reports_everything_wrong_at_once(t *testing.T) {
 
 func TestLoad_refuses_a_wrong_file(t *testing.T) {
 	tests := []struct{ name, text, want string }{
-		{"unknown_section", "telemtry:\n  url: x\n", "telemtry: is not a known key: remove it, or see `drover config print --default` for all keys [F:1]"},
+		{"unknown_section", "tracing:\n  url: x\n", "tracing: is not a known key: remove it, or see `drover config print --default` for all keys [F:1]"},
 		{"misspelt_section", "pol:\n  size: 3\n", "pol: is not a known key: did you mean pool? [F:1]"},
 		{"capital_key", "pool:\n  Size: 3\n", "pool.Size: is not a known key: keys are in lower case, write pool.size [F:2]"},
 		{"dotted_key", "pool.size: 3\n", "pool.size: is not a known key: write each part on a line of its own, indented below the one before [F:1]"},

@@ -64,6 +64,7 @@ func (c Config) Validate() error {
 	checkWord(&ps, "log.level", c.Log.Level, "debug", "info", "warn", "error")
 	checkWord(&ps, "log.format", c.Log.Format, "json", "text")
 	checkWord(&ps, "metrics.shard_labels", c.Metrics.ShardLabels, "auto", "always", "never")
+	c.Telemetry.validate(&ps)
 	if m := c.Health.MinReady; math.IsNaN(m) || m < 0 || m > 1 {
 		ps.add("health.min_ready", "", "%v is not a share: write a number from 0 to 1", m)
 	}
@@ -72,6 +73,21 @@ func (c Config) Validate() error {
 	c.Database.validate(&ps)
 	c.Worker.validate(&ps, c.Streams)
 	return ps.err()
+}
+
+func (t Telemetry) validate(ps *problems) {
+	checkWord(ps, "telemetry.traces", t.Traces, "auto", "otlp", "none")
+	checkWord(ps, "telemetry.metrics", t.Metrics, "otlp", "none")
+	checkWord(ps, "telemetry.logs", t.Logs, "otlp", "none")
+	checkWord(ps, "telemetry.protocol", t.Protocol, "http/protobuf", "grpc")
+	checkWord(ps, "telemetry.sampler", t.Sampler, "traceidratio", "always_on", "always_off")
+	if u, err := url.Parse(string(t.Endpoint)); t.Endpoint != "" && (err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https") {
+		ps.add("telemetry.endpoint", "", "%q is not an http or https URL: write it like http://collector:4318, or http://collector:4317 for grpc", t.Endpoint)
+	}
+	if s := t.SamplerArg; math.IsNaN(s) || s < 0 || s > 1 {
+		ps.add("telemetry.sampler_arg", "", "%v is not a share: write a number from 0 to 1", s)
+	}
+	checkDuration(ps, "telemetry.slow", t.Slow, 10*time.Millisecond, 10*time.Minute)
 }
 
 func (i Identify) validate(ps *problems) {

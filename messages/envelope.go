@@ -39,6 +39,9 @@ type Event struct {
 
 	// Receipt learns of the acknowledgement; nil where nobody needs to.
 	Receipt Receipt
+
+	// Trace is the event's span; nil: it is not sampled.
+	Trace *Trace
 }
 
 // Receipt is told when JetStream has acknowledged an event.

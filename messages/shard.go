@@ -23,6 +23,10 @@ type Live interface {
 	Guilds() int     // guilds that the bot is in, unavailable ones included
 	// LastDispatch is when the newest dispatch was read; zero before the first. A quiet guild is no fault.
 	LastDispatch() time.Time
+	// LastHeard is when anything was read from the connection, also an earlier one; zero before the first.
+	LastHeard() time.Time
+	// Unanswered is since when the shard's actor owes a sign of life; zero: it does not.
+	Unanswered() time.Time
 	// Unsaved is since when a checkpoint is due that has not been written; zero: none is.
 	Unsaved() time.Time
 }

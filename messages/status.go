@@ -33,9 +33,13 @@ type ShardStatus struct {
 	Since              time.Time `json:"since"`                // in State
 	LastError          string    `json:"last_error"`
 
-	// Not part of the API, but of the metrics.
-	LastDispatch time.Time `json:"-"` // when the newest dispatch was read; zero before the first
-	Unsaved      time.Time `json:"-"` // since when a checkpoint is due that has not been written; zero: none is
+	LastDispatch time.Time `json:"last_dispatch,omitzero"` // when the newest dispatch was read; zero before the first
+	LastAck      time.Time `json:"last_ack,omitzero"`      // when the newest acknowledgement of an event came; zero before the first
+	LastHeard    time.Time `json:"last_heard,omitzero"`    // when anything was read from the connection, also an earlier one; zero before the first
+
+	// Not part of the API, but of metrics and health.
+	Unsaved    time.Time `json:"-"` // since when a checkpoint is due that has not been written; zero: none is
+	Unanswered time.Time `json:"-"` // since when the shard's actor owes a sign of life; zero: it does not
 }
 
 // Notice is one line of the node's recent history, for people.
@@ -58,12 +62,20 @@ type NodeStatus struct {
 	Live          bool // actors answer and the publisher is not stuck
 	IsReady       bool
 	Reasons       []string // what is missing for readiness, in words
+	Stuck         []string // why it is not Live, in words; they are among Reasons too
+	Silent        []Silent // actors other than shards that owe a sign of life
 	Shards        []ShardStatus
 	Notices       []Notice // newest first, bounded
 	Budget        Budget
 	Leases        *Leases        // nil where there is no cluster
 	ClockOffset   *time.Duration // NATS' clock minus this node's; nil: not measured yet
 	Traffic       Traffic
+}
+
+// Silent is an actor that owes a sign of life.
+type Silent struct {
+	Actor string // like publisher, or pool 3
+	Since time.Time
 }
 
 // ClusterStatus is a bot's nodes and all their shards, as one of the nodes knows them.
@@ -91,10 +103,11 @@ type MemberStatus struct {
 
 // Leases are this node's part in the cluster.
 type Leases struct {
-	Pools     int           // of the bot, whoever serves them
-	Held      int           // pools that this node may serve now
-	Remaining time.Duration // until the first of them runs out unless it is renewed
-	Away      bool          // nobody can renew or take over: the store does not answer
+	Pools     int            // of the bot, whoever serves them
+	Held      int            // pools that this node may serve now
+	Remaining time.Duration  // until the first of them runs out unless it is renewed
+	Epochs    map[int]uint64 // of those that are held, by pool
+	Away      bool           // nobody can renew or take over: the store does not answer
 
 	// Since the start of the process.
 	Acquired, HandedOver, Lost, RanOut uint64
@@ -125,6 +138,16 @@ type Traffic struct {
 	SpoolSince       time.Time         // when the oldest event in the spool was read; zero: it is empty
 	SpoolFull        bool              // it takes nothing more
 	SpoolLimit       int64             // its bound in bytes; 0: there is no spool
+	Windows          []Window          // of each stream
 	P50, P99         time.Duration     // frame read → acknowledged, over the last minute
 	ByType           map[string]uint64 // received, by event type
+}
+
+// Window is how full the publisher's window of one stream is.
+type Window struct {
+	Stream  string
+	Limit   int // events that it takes; each of them is a credit
+	Used    int // credits that are spent: sent, or about to be, and not acknowledged
+	Bytes   int // of these events
+	Waiting int // shards that wait for room
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"net"
 	"os"
 	"strconv"
 	"strings"
@@ -32,8 +33,9 @@ type node struct {
 	stop context.CancelFunc
 	done chan error
 
-	listening chan string  // holds the HTTP address once the node listens
-	log       *slog.Logger // nil: testLog
+	listening chan string                                                       // holds the HTTP address once the node listens
+	log       *slog.Logger                                                      // nil: testLog
+	dialing   func(ctx context.Context, network, addr string) (net.Conn, error) // to Discord; nil: as ever
 }
 
 // nodeConfig is the configuration of a node for a simulator: every port is a free one.
@@ -105,7 +107,7 @@ func (n *node) run(cfg config.Config) {
 	}
 	var err error
 	n.System, err = system.New(cfg, system.Options{
-		Version: "test", Log: n.log, Ready: func(addr string) { n.listening <- addr },
+		Version: "test", Log: n.log, Ready: func(addr string) { n.listening <- addr }, NetDial: n.dialing,
 	})
 	if err != nil {
 		n.t.Fatal(err)

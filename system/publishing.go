@@ -68,7 +68,7 @@ func (s *System) openStream(ctx context.Context) error {
 		s.closeStream()
 		return err
 	}
-	s.publisher = stream.NewPublisher(broker, stream.PublisherOptions{
+	publishing := stream.PublisherOptions{
 		Spool: spool, Fenced: true, Shed: s.cfg.Backpressure.Shed,
 		OnShed:    func(k *messages.Kind, shardID int) { meters.Shed(shardID, s.cfg.Pool.PoolOf(shardID), k) },
 		OnShedGap: func(shardID int) { meters.Gap(shardID, s.cfg.Pool.PoolOf(shardID), messages.GapShed) },
@@ -80,7 +80,9 @@ func (s *System) openStream(ctx context.Context) error {
 			meters.Oversize(shardID, s.cfg.Pool.PoolOf(shardID), k)
 			s.log.Warn("event too large for NATS: stored without its data; raise max_payload of the server", "event_type", k.Type, "shard_id", shardID, "bytes", bytes)
 		},
-	})
+	}
+	s.traced(&publishing)
+	s.publisher = stream.NewPublisher(broker, publishing)
 	s.window = s.publisher
 	return nil
 }
@@ -177,13 +179,5 @@ func (s *System) closeStream() {
 	}
 	if s.embedded != nil {
 		s.embedded.Shutdown()
-	}
-}
-
-// routed counts an acknowledged event, on NATS' goroutine.
-func (s *System) routed(a stream.Ack) {
-	s.telemetry.Meters.Routed(a.ShardID, s.cfg.Pool.PoolOf(a.ShardID), a.At, a.Took)
-	if s.o.Acked != nil && a.Seq > 0 {
-		s.o.Acked(a.ShardID, a.Seq)
 	}
 }

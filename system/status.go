@@ -4,15 +4,22 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"strconv"
 	"strings"
 	"time"
 
 	"drover/messages"
 )
 
-// stuckAfter is how long NATS may be connected, and the oldest event unacknowledged, before the process calls
-// itself stuck. An outage of NATS alone never makes it so.
-const stuckAfter = time.Minute
+// patience is for how long a node takes what stands still for slow.
+type patience struct {
+	// publisher: NATS is connected, and the oldest event unacknowledged, for so long. An outage of NATS alone never counts.
+	publisher time.Duration
+	// actor owes a sign of life for so long. It may wait for a socket for 5 s, for each of a few things in turn.
+	actor time.Duration
+}
+
+var usual = patience{publisher: time.Minute, actor: 30 * time.Second}
 
 // Status is the node as its actors, its window and its permits know it. The error says that the actors do
 // not answer before ctx ends.
@@ -32,21 +39,58 @@ func (s *System) Status(ctx context.Context) (messages.NodeStatus, error) {
 	status.Leases = s.leases()
 	status.ClockOffset = s.clock.Load()
 	status.Traffic = s.Traffic()
-	connected := time.Since(time.Unix(0, s.reached.Load()))
-	if age := s.window.OldestUnacked(); status.NATSConnected && connected > stuckAfter && age > stuckAfter {
-		status.Live = false
-		status.Reasons = append(status.Reasons,
-			fmt.Sprintf("NATS is connected, but the oldest event waits for its acknowledgement since %v", age.Round(time.Second)))
-	}
-	if s.publisher != nil {
-		if damage := s.publisher.Spooled().Damage; damage != nil {
-			status.Live = false
-			status.Reasons = append(status.Reasons, fmt.Sprintf("the spool cannot be read, a restart saves what is readable: %v", damage))
-		}
-	}
+	status.Stuck = s.stuck(&status)
+	status.Live = len(status.Stuck) == 0
+	status.Reasons = append(status.Reasons, status.Stuck...)
 	s.judge(&status)
 	return status, nil
 }
+
+// stuck says in words what makes no progress.
+func (s *System) stuck(status *messages.NodeStatus) (why []string) {
+	connected := time.Since(time.Unix(0, s.reached.Load()))
+	if age := s.window.OldestUnacked(); status.NATSConnected && connected > s.patience.publisher && age > s.patience.publisher {
+		why = append(why, fmt.Sprintf("NATS is connected, but the oldest event waits for its acknowledgement since %v", age.Round(time.Second)))
+	}
+	if s.publisher != nil {
+		if damage := s.publisher.Spooled().Damage; damage != nil {
+			why = append(why, fmt.Sprintf("the spool cannot be read, a restart saves what is readable: %v", damage))
+		}
+	}
+	if s.isDraining() {
+		return why // the actors come to their end, and the drain is bounded
+	}
+	for _, a := range status.Silent {
+		if age := time.Since(a.Since); age > s.patience.actor {
+			why = append(why, fmt.Sprintf("%s does not answer since %v", a.Actor, age.Round(time.Second)))
+		}
+	}
+	var shards []string
+	worst := time.Duration(0)
+	for i := range status.Shards {
+		shard := &status.Shards[i]
+		if age := time.Since(shard.Unanswered); !shard.Unanswered.IsZero() && age > s.patience.actor {
+			shards, worst = append(shards, strconv.Itoa(shard.ID)), max(worst, age)
+		}
+	}
+	if n := len(shards); n > 0 {
+		if n > maxNamed {
+			shards = append(shards[:maxNamed], "…")
+		}
+		why = append(why, fmt.Sprintf("%d of %d shards do not answer, the longest since %v: %s", n, len(status.Shards), worst.Round(time.Second), strings.Join(shards, ", ")))
+	}
+	return why
+}
+
+// maxNamed is how many shards are named where there may be a thousand.
+const maxNamed = 10
+
+// draining is the phase in which a node waits for nothing but its own end.
+const draining = "this node is draining"
+
+func (s *System) waitingFor(what string) { s.phase.Store(&what) }
+
+func (s *System) isDraining() bool { return *s.phase.Load() == draining }
 
 // leases is this node's part in the cluster; nil where there is none.
 func (s *System) leases() *messages.Leases {
@@ -64,6 +108,10 @@ func (s *System) leases() *messages.Leases {
 		if !lease.Mine || !lease.Valid {
 			continue
 		}
+		if l.Epochs == nil {
+			l.Epochs = map[int]uint64{}
+		}
+		l.Epochs[lease.Pool] = lease.Epoch
 		if l.Held++; l.Held == 1 || lease.Remaining < l.Remaining {
 			l.Remaining = lease.Remaining
 		}
@@ -207,7 +255,7 @@ func (s *System) Traffic() messages.Traffic {
 	if s.root.Load() != nil && s.publisher != nil {
 		spool := s.publisher.Spooled()
 		t.Spooled, t.SpoolBytes, t.SpoolSince, t.SpoolFull = spool.Events, spool.Bytes, spool.Oldest, spool.Full != nil
-		t.SpoolLimit = int64(s.cfg.Spool.MaxBytes)
+		t.SpoolLimit, t.Windows = spool.Limit, s.publisher.Windows()
 	}
 	return t
 }

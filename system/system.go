@@ -65,7 +65,8 @@ type System struct {
 	drained  chan struct{}                 // closed when every session is closed
 	once     sync.Once
 
-	remade remade
+	remade   remade
+	patience patience
 }
 
 // Options are what the process gives a node beside its configuration. The zero value works.
@@ -95,24 +96,26 @@ func New(cfg config.Config, o Options) (*System, error) {
 		return nil, &Error{Code: exitConfig, Text: "discord.intents (DISCORD_INTENTS)", Err: err}
 	}
 	s := &System{
-		cfg: cfg, o: o, intents: intents, log: o.Log, started: time.Now(),
+		cfg: cfg, o: o, intents: intents, log: o.Log, started: time.Now(), patience: usual,
 		filter: &actors.Filter{}, refusal: make(chan error, 1), process: strings.ToLower(crand.Text()), quiesced: make(chan struct{}), drained: make(chan struct{}),
 	}
 	s.filter.Set(cfg.Events.Allow, cfg.Events.Deny)
-	s.warnOfEvents(cfg.Events)
 	s.waitingFor("NATS")
-	s.permits = cluster.NewPermits(cluster.Limit{MaxConcurrency: 1}, o.Log)
-	s.permits.Reserve(cfg.Identify.Reserve.Of)
 	s.telemetry, err = telemetry.New(telemetry.Options{
 		Node: cfg.Cluster.Node, Version: o.Version, Shards: cfg.Pool.TotalShards, ShardLabels: cfg.Metrics.ShardLabels, Log: o.Log,
+		Export: exported(cfg.Telemetry), Secrets: []string{cfg.Discord.Token.Reveal(), cfg.NATS.Password.Reveal(), cfg.NATS.Token.Reveal()},
 	})
 	if err != nil {
 		return nil, &Error{Code: exitConfig, Text: "telemetry", Err: err}
 	}
+	s.log = s.telemetry.Log()
+	s.warnOfEvents(cfg.Events)
+	s.permits = cluster.NewPermits(cluster.Limit{MaxConcurrency: 1}, s.log)
+	s.permits.Reserve(cfg.Identify.Reserve.Of)
 	s.telemetry.Meters.Observe(s.Status)
 	s.web = web.New(web.Options{
 		Addr: cfg.HTTP.Addr, Status: s.Status, Traffic: s.Traffic, Cluster: s.Cluster, Metrics: s.telemetry.Handler(),
-		Node: cfg.Cluster.Node, Version: o.Version, PoolID: cfg.Pool.ID, Log: o.Log,
+		Node: cfg.Cluster.Node, Version: o.Version, PoolID: cfg.Pool.ID, Log: s.log,
 	})
 	return s, nil
 }
@@ -123,6 +126,7 @@ func (s *System) Run(ctx context.Context) error {
 	running, stop := context.WithCancelCause(ctx)
 	defer stop(errors.New("node stopped"))
 	s.stop = stop
+	defer s.closeTelemetry()
 	if err := s.openStream(running); err != nil {
 		return err
 	}
@@ -131,6 +135,7 @@ func (s *System) Run(ctx context.Context) error {
 		return err
 	}
 	defer s.stopActors()
+	defer s.endMetrics()
 	if err := s.web.Listen(); err != nil {
 		return listening(err)
 	}
@@ -193,11 +198,6 @@ func (s *System) Reload(cfg config.Config) {
 	s.warnOfEvents(cfg.Events)
 }
 
-// draining is the phase in which a node waits for nothing but its own end.
-const draining = "this node is draining"
-
-func (s *System) waitingFor(what string) { s.phase.Store(&what) }
-
 // startActors spawns the node's root actor with publisher and health. Pools follow with assign.
 func (s *System) startActors() error {
 	s.actors = actor.NewActorSystem(actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger {
@@ -212,8 +212,10 @@ func (s *System) startActors() error {
 			Token: s.cfg.Discord.Token.Reveal(), Intents: s.intents, Compress: s.cfg.Discord.Compress, Rand: rand.Float64,
 		},
 		Dial:   s.ahead.Dial,
-		Window: s.window, Permits: permits{s.permits}, Filter: s.filter, Meters: s.telemetry.Meters, Log: s.log,
+		Window: s.window, Permits: permits{s.permits}, Filter: s.filter,
+		Meters: s.telemetry.Meters, Tracer: s.telemetry.Tracer, Log: s.log,
 		CheckpointInterval: s.cfg.Session.CheckpointInterval,
+		SignEvery:          s.patience.actor / 6,
 		Refused:            func(err error) { s.refusal <- err },
 		Quiesced:           func() { close(s.quiesced) },
 		Drained:            func() { close(s.drained) },

@@ -126,7 +126,7 @@ var rules = []rule{
 	},
 	{
 		"NATS is for system/stream, system/cluster, system/worker and system/bench",
-		not(is("drover/system/stream", "drover/system/cluster", "drover/system/worker", "drover/system/bench")), not(within("github.com/nats-io")),
+		not(either(example, is("drover/system/stream", "drover/system/cluster", "drover/system/worker", "drover/system/bench"))), not(within("github.com/nats-io")),
 	},
 	{
 		"bbolt is for system/stream",
@@ -134,7 +134,11 @@ var rules = []rule{
 	},
 	{
 		"OpenTelemetry and Prometheus are for system/telemetry",
-		not(is("drover/system/telemetry")), not(within("go.opentelemetry.io", "github.com/prometheus")),
+		not(either(example, is("drover/system/telemetry"))), not(within("go.opentelemetry.io", "github.com/prometheus")),
+	},
+	{
+		"examples import nothing of ours",
+		example, not(ours),
 	},
 	{
 		"viper is for config",
@@ -247,6 +251,7 @@ func TestImports_rules_have_teeth(t *testing.T) {
 		{"drover/actors", "github.com/nats-io/nats.go/jetstream"},
 		{"drover/system/cluster", "go.etcd.io/bbolt"},
 		{"drover/system/web", "github.com/prometheus/client_golang/prometheus/promhttp"},
+		{"drover/docs/examples/worker", "drover/messages"},
 		{"drover/cmd/drover", "github.com/spf13/viper"},
 		{"drover/system", "github.com/spf13/cobra"},
 	}
@@ -299,6 +304,9 @@ func not(f func(string) bool) func(string) bool { return func(pkg string) bool {
 func either(f, g func(string) bool) func(string) bool {
 	return func(pkg string) bool { return f(pkg) || g(pkg) }
 }
+
+// example packages are for users to copy.
+func example(pkg string) bool { return strings.HasPrefix(pkg, "drover/docs/examples/") }
 
 func ours(pkg string) bool { return pkg == "drover" || strings.HasPrefix(pkg, "drover/") }
 

@@ -64,6 +64,7 @@ func runNode(ctx context.Context, cfg config.Config, report config.Report, acked
 	if err != nil {
 		return err
 	}
+	log = node.Log()
 	watcher := config.Watch(ctx, cfg, report)
 	reloaded := make(chan struct{})
 	go func() { // ends when the watcher is closed

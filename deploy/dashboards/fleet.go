@@ -67,6 +67,14 @@ var fleet = dashboard{
 				"Time since any heartbeat was acknowledged", "Beyond 41 s, Discord's interval, nothing of the node reaches Discord.", lines, "s", 12,
 				[]query{{`time() - gateway_last_heartbeat_timestamp{` + nodes + `}`, "{{instance}}"}}, nil,
 			},
+			{
+				"Longest time without a word from Discord", "Since anything was read from a shard's connection, heartbeats included. Beyond 83 s, two heartbeats, the connection is dead.", lines, "s", 12,
+				[]query{{`max by (instance) (gateway_last_heard_age_seconds{` + nodes + `})`, "{{instance}}"}}, nil,
+			},
+			{
+				"Restarts of shards", "By their pool: after a failure, or after a panic, which is a bug. Routine reconnects do not count.", lines, "short", 12,
+				[]query{{`sum by (class) (increase(gateway_shard_restarts_total{` + nodes + `}[$__rate_interval]))`, "{{class}}"}}, nil,
+			},
 		}},
 		{"Pools and leases", []panel{
 			{
@@ -111,6 +119,21 @@ var fleet = dashboard{
 				"Jumps in sequence numbers", "Discord left numbers out within one session.", lines, "short", 12,
 				[]query{{`sum by (instance) (increase(gateway_sequence_gaps_total{` + nodes + `}[$__rate_interval]))`, "{{instance}}"}}, nil,
 			},
+			{
+				"Dials of the gateway", "Refused: by an HTTP status, which is Discord's edge. Failed and timeout: the network.", lines, "short", 8,
+				[]query{{`sum by (outcome) (increase(gateway_dials_total{` + nodes + `}[$__rate_interval]))`, "{{outcome}}"}}, nil,
+			},
+			{
+				"Close codes", "How Discord ended connections; none: without a close frame.", lines, "short", 8,
+				[]query{{`sum by (code) (increase(gateway_close_codes_total{` + nodes + `}[$__rate_interval]))`, "{{code}}"}}, nil,
+			},
+			{
+				"Pauses before a dial", "They double with each failure, up to a minute.", lines, "s", 8,
+				[]query{
+					{`histogram_quantile(0.5, sum by (le) (increase(gateway_backoff_seconds_bucket{` + nodes + `}[1h])))`, "50 %"},
+					{`histogram_quantile(0.99, sum by (le) (increase(gateway_backoff_seconds_bucket{` + nodes + `}[1h])))`, "99 %"},
+				}, nil,
+			},
 		}},
 		{"Identify budget", []panel{
 			{
@@ -123,6 +146,21 @@ var fleet = dashboard{
 			{
 				"Shards held back", "Shards that wait for another day, since the rest of the budget is kept for those that have not identified yet.", lines, "short", 12,
 				[]query{{`sum by (instance) (gateway_identify_held_back{` + nodes + `})`, "{{instance}}"}}, nil,
+			},
+			{
+				"Shards that wait to identify", "For their turn, max_concurrency of them each 5 s, and the time until the last of them is done at best.", lines, "short", 12,
+				[]query{{`sum by (instance) (gateway_identify_waiting{` + nodes + `})`, "{{instance}}"}}, nil,
+			},
+			{
+				"Time until the last shard has identified", "At best.", lines, "s", 6,
+				[]query{{`max by (instance) (gateway_identify_eta_seconds{` + nodes + `})`, "{{instance}}"}}, nil,
+			},
+			{
+				"Wait for a permit", "How long shards have waited.", lines, "s", 6,
+				[]query{
+					{`histogram_quantile(0.5, sum by (le) (increase(gateway_identify_wait_seconds_bucket{` + nodes + `}[24h])))`, "50 %"},
+					{`histogram_quantile(0.99, sum by (le) (increase(gateway_identify_wait_seconds_bucket{` + nodes + `}[24h])))`, "99 %"},
+				}, nil,
 			},
 		}},
 	},

@@ -71,6 +71,24 @@ var node = dashboard{
 				[]query{{`time() - process_start_time_seconds{` + nodes + `}`, "{{instance}}"}}, nil,
 			},
 			{
+				"Health and readiness", "What /health and /ready answer: 1 is yes.", lines, "short", 8,
+				[]query{
+					{`gateway_node_live{` + nodes + `}`, "live, {{instance}}"},
+					{`gateway_node_ready{` + nodes + `}`, "ready, {{instance}}"},
+				}, nil,
+			},
+			{
+				"Longest silence of an actor", "For how long one of them owes a sign of life. At 30 s /health fails.", lines, "s", 8,
+				[]query{{`gateway_actor_silence_seconds{` + nodes + `}`, "{{instance}}"}}, nil,
+			},
+			{
+				"Telemetry that was lost or summed up", "Batches that the OTLP receiver did not take, and slow publishes that share a span since they were too many.", lines, "short", 8,
+				[]query{
+					{`sum by (signal) (increase(gateway_export_failures_total{` + nodes + `}[$__rate_interval]))`, "{{signal}}"},
+					{`sum(increase(gateway_spans_summed_total{` + nodes + `}[$__rate_interval]))`, "spans"},
+				}, nil,
+			},
+			{
 				"Clock", "NATS' clock minus the node's. One node that differs is wrong itself; if all do, NATS' host is.", lines, "s", 8,
 				[]query{{`gateway_clock_offset_seconds{` + nodes + `}`, "{{instance}}"}}, nil,
 			},

@@ -85,6 +85,26 @@ var traffic = dashboard{
 				"NATS connected", "1 while it is, else 0.", lines, "short", 8,
 				[]query{{`gateway_nats_connected{` + nodes + `}`, "{{instance}}"}}, nil,
 			},
+			{
+				"Window, share in use", "Credits that are spent, for each of the two streams. At 1 the next event goes to the spool.", lines, "percentunit", 8,
+				[]query{{`gateway_window_events{` + nodes + `} / gateway_window_limit{` + nodes + `}`, "{{stream}}, {{instance}}"}}, nil,
+			},
+			{
+				"Window, bytes", "64 MiB for each stream bound it too.", lines, "bytes", 8,
+				[]query{{`gateway_window_bytes{` + nodes + `}`, "{{stream}}, {{instance}}"}}, nil,
+			},
+			{
+				"Shards that wait for room", "They read nothing meanwhile, and Discord keeps their events for a minute or two.", lines, "short", 8,
+				[]query{{`sum by (instance) (gateway_window_waiting{` + nodes + `})`, "{{instance}}"}}, nil,
+			},
+			{
+				"Longest time without an acknowledgement", "Of a shard. It follows quiet guilds as well as a NATS that does not answer.", lines, "s", 12,
+				[]query{{`max by (instance) (gateway_last_ack_age_seconds{` + nodes + `})`, "{{instance}}"}}, nil,
+			},
+			{
+				"Compression", "Bytes of events over bytes on the wire.", lines, "none", 12,
+				[]query{{`sum by (instance) (rate(gateway_inflated_bytes_total{` + nodes + `}[$__rate_interval])) / sum by (instance) (rate(gateway_received_bytes_total{` + nodes + `}[$__rate_interval]))`, "{{instance}}"}}, nil,
+			},
 		}},
 		{"Spool", []panel{
 			{

@@ -104,6 +104,9 @@ func Figures() []Figure {
 			of: func(r, _ round) float64 { return r.of(row, "events_per_s") / r.of(botRow, "events_per_s") },
 		})
 	}
+	add("throughput", Figure{ID: "telemetry", Text: "acked events/s with 1 % traces and metrics by OTLP ÷ without, none",
+		AtLeast: true, Must: 0.95, Goal: 0.98, format: "%.2f",
+		of: func(r, _ round) float64 { return r.of(tracedRow, "events_per_s") / r.of("drover none", "events_per_s") }})
 	add("throughput", Figure{ID: "cpu", Text: "CPU per event, saturated, none", Unit: "µs", Must: 5.5, Goal: 4.5, format: "%.2f",
 		of: func(r, _ round) float64 { return r.of("drover none", "cpu_us") }})
 	add("throughput", Figure{ID: "allocs", Text: "allocations per event, saturated, none", Must: 8, Goal: 7, format: "%.2f",

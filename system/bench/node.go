@@ -35,6 +35,8 @@ type setting struct {
 	compress string
 	acks     int    // acknowledgements that it notes; 0: none
 	profile  string // folder for profiles
+	traced   bool   // it exports traces and metrics
+	sink     *sink  // where to
 }
 
 // token is the bot's. The simulator takes any.
@@ -56,6 +58,9 @@ func startNode(ctx context.Context, s *stage, with setting) (*client, error) {
 		"DISCORD_TOKEN="+token, "DISCORD_INTENTS="+strconv.FormatUint(o.Intents, 10), "DROVER_DISCORD_API_URL="+s.sim.api,
 		"DROVER_DISCORD_COMPRESS="+with.compress, "NATS_URL="+s.nats.url(), "DROVER_HTTP_ADDR=127.0.0.1:0", "DROVER_CLUSTER_NODE=bench",
 		"DROVER_SPOOL_DIR="+filepath.Join(dir, "spool"), "DROVER_STREAMS_EVENTS_STORAGE="+o.Storage, "DROVER_STREAMS_COMMANDS_STORAGE="+o.Storage)
+	if with.sink != nil {
+		env = append(env, with.sink.env()...)
+	}
 	args := []string{o.Program, "run"}
 	if with.acks > 0 || with.profile != "" {
 		addr, err := process.FreeAddr()

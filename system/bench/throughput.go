@@ -39,9 +39,12 @@ func (r *run) throughput() []row {
 			return r.saturated(ctx, dir, setting{compress: compress, profile: r.o.Profile}, r.o.Sessions, r.o.Events)
 		}}
 	}
+	traced := row{name: tracedRow, passes: r.o.pick(closely, 1), do: func(ctx context.Context, dir string) (values, error) {
+		return r.saturated(ctx, dir, setting{compress: "none", profile: r.o.Profile, traced: true}, r.o.Sessions, r.o.Events)
+	}}
 	return []row{
 		raw(windows[0]), drover("zlib-stream", 1),
-		raw(windows[1]), drover("none", r.o.pick(closely, 1)),
+		raw(windows[1]), drover("none", r.o.pick(closely, 1)), traced,
 		raw(windows[2]), drover("zstd-stream", 1),
 		{name: botRow, do: func(ctx context.Context, dir string) (values, error) {
 			return r.saturated(ctx, dir, setting{bot: true}, r.o.Sessions, r.o.Events/botShare)
@@ -52,6 +55,9 @@ func (r *run) throughput() []row {
 func rawRow(window int) string { return fmt.Sprintf("raw window %d", window) }
 
 const botRow = "hand-written bot"
+
+// tracedRow is drover none, whose telemetry leaves the process as well.
+const tracedRow = "drover none, traces and metrics by OTLP"
 
 // saturated measures a client that gets events as fast as it takes them.
 func (r *run) saturated(ctx context.Context, dir string, with setting, sessions, events int) (values, error) {
@@ -75,6 +81,12 @@ func (r *run) saturated(ctx context.Context, dir string, with setting, sessions,
 			return nil, fmt.Errorf("bench: %w", err)
 		}
 	}
+	if with.traced {
+		if with.sink, err = startSink(); err != nil {
+			return nil, err
+		}
+		defer with.sink.close()
+	}
 	if err := s.run(ctx, with); err != nil {
 		return nil, err
 	}
@@ -90,6 +102,9 @@ func (r *run) saturated(ctx context.Context, dir string, with setting, sessions,
 	v, err := s.surge(ctx, events, record)
 	if err == nil && !with.bot {
 		err = s.routed(ctx, counted, events)
+	}
+	if err == nil && with.traced {
+		err = with.sink.took(ctx, s.client)
 	}
 	return v, err
 }

@@ -37,6 +37,8 @@ type Conn struct {
 
 	frame []byte // the message that is read, where it does not fit into the intake's buffer; else nil
 
+	wire, inflated int // bytes of messages since Counted; the reader's
+
 	closing atomic.Bool // set by Close: data that still arrives is discarded
 	write   sync.Mutex  // one frame at a time
 	out     []byte      // the frame being written, masked; guarded by write
@@ -92,6 +94,12 @@ func Dial(ctx context.Context, o DialOptions) (*Conn, error) {
 	return c, nil
 }
 
+// Refused tells whether Dial failed because the server answered the upgrade with an HTTP status of its own.
+func Refused(err error) bool {
+	var status ws.StatusError
+	return errors.As(err, &status)
+}
+
 // rester is an Inflater that can do without some of its memory while nothing comes. Rest says that the last payload is
 // not needed any more.
 type rester interface{ Rest() }
@@ -125,7 +133,9 @@ func (c *Conn) Read() ([]byte, error) {
 		if err != nil {
 			return nil, c.ended(err)
 		}
+		c.wire += len(message)
 		if op == ws.OpText || c.inflate == nil {
+			c.inflated += len(message)
 			return message, nil
 		}
 		payload, err := c.inflate.Inflate(message)
@@ -133,9 +143,18 @@ func (c *Conn) Read() ([]byte, error) {
 			return nil, c.ended(fmt.Errorf("%w: %w", ErrInflate, err))
 		}
 		if payload != nil {
+			c.inflated += len(payload)
 			return payload, nil
 		}
 	}
+}
+
+// Counted tells how many bytes of messages were read since it was asked last: as they came, and inflated. Only the goroutine that
+// reads may ask.
+func (c *Conn) Counted() (wire, inflated int) {
+	wire, inflated = c.wire, c.inflated
+	c.wire, c.inflated = 0, 0
+	return wire, inflated
 }
 
 // BeforeWait has f called before each wait for the network, by the goroutine that reads. It may be called although there is

@@ -131,7 +131,7 @@ func restore(r record) item {
 	b.b = append(b.b, r.body...)
 	return item{
 		kind: messages.RestoreKind(r.name, r.typ), shardID: r.shardID, session: r.session, seq: r.seq, read: r.read,
-		id: r.id, own: r.own, data: r.data, body: b, bytes: len(r.body), spooled: true,
+		id: r.id, own: r.own, data: r.data, trace: r.trace, body: b, bytes: len(r.body), spooled: true,
 	}
 }
 

@@ -177,6 +177,9 @@ func TestPublish_says_the_same_below_nats_go_and_through_it(t *testing.T) {
 		for seq := range int64(20) {
 			ev := event(0, seq+1)
 			ev.Read, ev.More = at, seq%3 == 0
+			if seq%4 == 1 {
+				ev.Trace = &messages.Trace{TraceID: [16]byte{15: byte(seq)}, SpanID: [8]byte{7: byte(seq)}}
+			}
 			switch {
 			case seq%5 == 1:
 				ev.Kind = interaction // long ago: it is late
@@ -216,6 +219,15 @@ func TestPublish_says_the_same_below_nats_go_and_through_it(t *testing.T) {
 	if len(want) != 20 {
 		t.Fatalf("got %d events over TLS, want 20", len(want))
 	}
+	traced := 0
+	for _, m := range want {
+		if parents := m.Header[messages.HeaderTrace]; len(parents) == 1 && messages.ParseTraceParent(parents[0]) != nil {
+			traced++
+		}
+	}
+	if traced != 5 {
+		t.Errorf("got %d events with a trace context, want the 5 that are sampled", traced)
+	}
 	if diff := cmp.Diff(want, publish(Options{URL: plain.url()}, true)); diff != "" {
 		t.Errorf("in plain: %s", diff)
 	}
@@ -247,6 +259,7 @@ func TestWire_does_not_allocate(t *testing.T) {
 	it := &item{kind: messageCreate, id: "2f0c1c1e-6c52-8a37-9a5e-0d1c6f1f3b77", session: "s", seq: 5, subject: "events.x", body: &buffer{benchData}}
 	s := sender{reply: []byte("_INBOX.x.1")}
 	w := &wire{Conn: &quiet{}, timeout: time.Second}
+	it.trace = &messages.Trace{TraceID: [16]byte{1}, SpanID: [8]byte{1}}
 	step := func() {
 		head, _ := s.operation(it, 0)
 		if err := w.publish(head, it.body.b, true); err != nil {

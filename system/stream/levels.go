@@ -1,6 +1,7 @@
 package stream
 
 import (
+	"strings"
 	"time"
 
 	"drover/messages"
@@ -19,6 +20,19 @@ func (p *Publisher) Unacked() int {
 
 // Window is how many events of one stream may be unacknowledged before Publish blocks or the spool takes them.
 func (p *Publisher) Window() int { return len(p.lanes[0].ring.slots) }
+
+// Windows says how full the window of each stream is.
+func (p *Publisher) Windows() []messages.Window {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	out := make([]messages.Window, 0, len(p.lanes))
+	for _, l := range p.lanes {
+		out = append(out, messages.Window{
+			Stream: strings.ToLower(l.stream.String()), Limit: len(l.ring.slots), Used: l.ring.used() + l.reserved, Bytes: l.bytes, Waiting: len(l.waiters),
+		})
+	}
+	return out
+}
 
 // OldestUnacked is for how long the oldest unacknowledged event has been in the window; 0 where
 // there is none. It grows through an outage: judge it only while NATS has been connected.

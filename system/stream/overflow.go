@@ -128,6 +128,7 @@ func (p *Publisher) Leftovers() []messages.Stranded {
 type SpoolState struct {
 	Bytes  int64
 	Events int
+	Limit  int64     // bytes that it may hold
 	Oldest time.Time // when the oldest event was read; zero: there is none
 	Full   error     // why it takes nothing more: its bound, or the disk; nil: it does
 	Damage error     // why it cannot be read; nil: it can
@@ -139,6 +140,7 @@ func (p *Publisher) Spooled() (s SpoolState) {
 		return s
 	}
 	s.Bytes, s.Events, s.Oldest = p.o.Spool.stats()
+	s.Limit = p.o.Spool.o.MaxBytes
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	s.Damage = p.damage

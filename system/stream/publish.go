@@ -38,6 +38,11 @@ type PublisherOptions struct {
 	OnShed func(kind *messages.Kind, shardID int)
 	// OnShedGap is called when what was dropped of a session is declared by a shard.gap.
 	OnShedGap func(shardID int)
+	// OnDelivered is called for each acknowledged event that is worth a span: that is sampled, that took Slow or longer since its
+	// frame was read, or that was sent more than once. On the goroutine of OnAck, before it. It is also called for each event that
+	// is dropped, by whoever publishes it.
+	OnDelivered func(messages.Delivery)
+	Slow        time.Duration // 0: none is slow
 	// OnLate is called for an interaction that is published after more than lateAfter.
 	OnLate func(shardID int, age time.Duration)
 }
@@ -172,7 +177,7 @@ func (p *Publisher) Flush() { p.b.gate.release() }
 // encode makes an item of an event, whose slices are the caller's again.
 func encode(ev *messages.Event) item {
 	it := item{
-		kind: ev.Kind, shardID: ev.ShardID, session: ev.Session, seq: ev.Seq, read: ev.Read, receipt: ev.Receipt, fence: ev.Fence,
+		kind: ev.Kind, shardID: ev.ShardID, session: ev.Session, seq: ev.Seq, read: ev.Read, receipt: ev.Receipt, fence: ev.Fence, trace: ev.Trace,
 		id: ev.EventID(), own: ev.ID != "", data: len(ev.Data),
 		body: newBuffer(len(ev.Data) + len(ev.Extra) + 320), // the envelope's other fields
 	}

@@ -56,6 +56,7 @@ type item struct {
 	read    time.Time
 	receipt messages.Receipt
 	fence   messages.Fence
+	trace   *messages.Trace // nil: not sampled
 
 	id      string
 	own     bool   // one of drover's own events: without Drover-Seq

@@ -75,6 +75,9 @@ func (s *sender) operation(it *item, age time.Duration) (head []byte, size int) 
 	if age > 0 {
 		header += field(messages.HeaderAge, digits(age.Milliseconds()))
 	}
+	if it.trace != nil {
+		header += field(messages.HeaderTrace, messages.TraceParentSize)
+	}
 	size = header + len(it.body.b)
 
 	b := append(s.head[:0], "HPUB "...)
@@ -92,6 +95,9 @@ func (s *sender) operation(it *item, age time.Duration) (head []byte, size int) 
 	if age > 0 {
 		b = appendField(b, messages.HeaderAge, "")
 		b = append(strconv.AppendInt(b, age.Milliseconds(), 10), "\r\n"...)
+	}
+	if it.trace != nil {
+		b = append(it.trace.AppendParent(appendField(b, messages.HeaderTrace, "")), "\r\n"...)
 	}
 	s.head = append(b, "\r\n"...)
 	return s.head, size
@@ -132,6 +138,9 @@ func (s *sender) message(it *item, age time.Duration) *nats.Msg {
 	if age > 0 {
 		header[messages.HeaderAge] = []string{strconv.FormatInt(age.Milliseconds(), 10)}
 	}
+	if it.trace != nil {
+		header[messages.HeaderTrace] = []string{string(it.trace.AppendParent(nil))}
+	}
 	s.msg = nats.Msg{Subject: it.subject, Reply: string(s.reply), Header: header, Data: it.body.b}
 	return &s.msg
 }
@@ -153,7 +162,7 @@ const lateAfter = 3 * time.Second
 
 var errReconnected = errors.New("stream: the connection to NATS is another one than before")
 
-// maxHeader is more than the header block takes: 130 bytes of names and separators, an id of 36 bytes, the
+// maxHeader is more than the header block takes: 200 bytes of names and separators, an id of 36 bytes, a trace context of 55, the
 // dispatch's name, the session and an age. It counts towards the server's max_payload.
 const maxHeader = 1 << 10
 

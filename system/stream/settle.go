@@ -248,6 +248,9 @@ func (p *Publisher) roomMade(in [messages.Streams]bool) (idle chan struct{}) {
 // tell gives the buffer back and says that the event is stored. It runs without a lock and does not block.
 func (p *Publisher) tell(s *settled, now time.Time) {
 	s.body.release()
+	if p.o.OnDelivered != nil {
+		p.delivered(s, now)
+	}
 	if s.receipt != nil {
 		s.receipt.Acked(s.lane.stream, s.seq, s.stored)
 	}
@@ -258,6 +261,25 @@ func (p *Publisher) tell(s *settled, now time.Time) {
 		}
 		p.o.OnAck(a)
 	}
+}
+
+// delivered tells of an event that is worth a span.
+func (p *Publisher) delivered(s *settled, now time.Time) {
+	slow := p.o.Slow > 0 && now.Sub(s.read) >= p.o.Slow
+	if s.trace == nil && s.sends < 2 && !slow {
+		return
+	}
+	d := messages.Delivery{
+		Kind: s.kind, ShardID: s.shardID, ID: s.id, Subject: s.subject,
+		Read: s.read, Acked: now, Sends: s.sends, Spooled: s.spooled, Trace: s.trace,
+	}
+	if s.sends > 0 { // else an earlier process had it stored
+		d.Sent = p.began.Add(s.firstSent)
+	}
+	if !s.own {
+		d.Seq = s.seq
+	}
+	p.o.OnDelivered(d)
 }
 
 // refused stops publishing, unless the refusal is of a send that was repeated since.

@@ -39,6 +39,11 @@ func (p *Publisher) drop(ev *messages.Event) bool {
 	if ev.Receipt != nil {
 		ev.Receipt.Acked(ev.Kind.Stream, ev.Seq, 0)
 	}
+	if p.o.OnDelivered != nil {
+		p.o.OnDelivered(messages.Delivery{
+			Kind: ev.Kind, ShardID: ev.ShardID, Seq: ev.Seq, ID: ev.EventID(), Subject: p.b.subject(ev.Kind.Subject), Read: ev.Read, Acked: now, Trace: ev.Trace, Shed: true,
+		})
+	}
 	if p.o.OnShed != nil {
 		p.o.OnShed(ev.Kind, ev.ShardID)
 	}

@@ -15,11 +15,13 @@ func TestSpool_full_sheds_what_may_be_shed_and_makes_the_rest_wait(t *testing.T)
 	shed := 0
 	dir := t.TempDir()
 	d := startNATS(t)
+	var told deliveries
 	o := inFile(Options{URL: d.url(), Window: 32})
 	po := func() PublisherOptions {
 		return PublisherOptions{
 			Spool: testSpool(t, dir, 1<<20), Shed: []string{"TYPING_START"},
-			OnShed: func(*messages.Kind, int) { mu.Lock(); defer mu.Unlock(); shed++ },
+			OnShed:      func(*messages.Kind, int) { mu.Lock(); defer mu.Unlock(); shed++ },
+			OnDelivered: told.note,
 		}
 	}
 	r := newRigWith(t, o, po())
@@ -46,6 +48,11 @@ func TestSpool_full_sheds_what_may_be_shed_and_makes_the_rest_wait(t *testing.T)
 		t.Errorf("got %d events shed, want 50", shed)
 	}
 	mu.Unlock()
+	for i, one := range told.all[len(told.all)-50:] {
+		if !one.Shed || one.Seq != int64(100_000+i) || one.Kind != typing || one.Subject != "events.typing.start" || one.ID == "" || one.Acked.Before(one.Read) {
+			t.Fatalf("got %+v, want what was dropped", one)
+		}
+	}
 	gap := func(r *rig) {
 		t.Helper()
 		r.drain()

@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"hash/crc32"
 	"time"
+
+	"drover/messages"
 )
 
 // record is one event in the spool: its envelope, and what publishing it again takes.
@@ -23,9 +25,10 @@ type record struct {
 	seq     int64
 	read    time.Time // kept in milliseconds
 	id      string
-	own     bool   // a life-cycle event: no Drover-Seq, no part of the session's sequence
-	data    int    // bytes of Discord's d
-	body    []byte // the envelope
+	own     bool            // a life-cycle event: no Drover-Seq, no part of the session's sequence
+	data    int             // bytes of Discord's d
+	trace   *messages.Trace // nil: not sampled
+	body    []byte          // the envelope
 }
 
 // recordVersion begins every record. Another layout takes another number, so that a drover which
@@ -52,14 +55,19 @@ type recordHead struct {
 	ID      string `json:"i"`
 	Own     bool   `json:"o,omitempty"`
 	Data    int    `json:"d"`
+	Trace   string `json:"p,omitempty"` // as in the header
 }
 
 // encode lays the record out as it stands in the file: version (one byte), CRC-32C of all that follows
 // (four bytes, big endian), the head as one line of JSON, the body.
 func (r *record) encode() ([]byte, error) {
+	parent := ""
+	if r.trace != nil {
+		parent = string(r.trace.AppendParent(nil))
+	}
 	head, err := json.Marshal(recordHead{
 		Name: r.name, Type: r.typ, Subject: r.subject, ShardID: r.shardID, Session: r.session, Seq: r.seq,
-		Read: r.read.UnixMilli(), ID: r.id, Own: r.own, Data: r.data,
+		Read: r.read.UnixMilli(), ID: r.id, Own: r.own, Data: r.data, Trace: parent,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("record: %w", err)
@@ -102,7 +110,7 @@ func decodeRecord(index uint64, b []byte) (record, error) {
 		index: index,
 		name:  h.Name, typ: h.Type, subject: h.Subject,
 		shardID: h.ShardID, session: h.Session, seq: h.Seq, read: time.UnixMilli(h.Read), id: h.ID, own: h.Own, data: h.Data,
-		body: body,
+		trace: messages.ParseTraceParent(h.Trace), body: body,
 	}, nil
 }
 

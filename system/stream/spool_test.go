@@ -36,8 +36,16 @@ func spoolRecord(seq int64, size int) record {
 	return record{
 		name: "MESSAGE_CREATE", typ: "message.create", subject: "message.create", shardID: int(seq % 3),
 		session: fmt.Sprintf("0123456789abcdef0123456789abcde%d", seq%3), seq: seq, read: time.UnixMilli(1_700_000_000_000 + seq),
-		id: messages.EventID("x", seq), data: size, body: body,
+		id: messages.EventID("x", seq), data: size, trace: spoolTrace(seq), body: body,
 	}
+}
+
+// spoolTrace is the trace of every fifth record.
+func spoolTrace(seq int64) *messages.Trace {
+	if seq%5 != 0 {
+		return nil
+	}
+	return &messages.Trace{TraceID: [16]byte{15: byte(seq), 0: 1}, SpanID: [8]byte{7: byte(seq), 0: 1}}
 }
 
 func spoolRecords(from int64, n, size int) []record {

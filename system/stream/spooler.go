@@ -227,6 +227,6 @@ func (p *Publisher) writeStaged(l *lane) (bool, error) {
 func (it *item) record() record {
 	return record{
 		name: it.kind.Name, typ: it.kind.Type, shardID: it.shardID, session: it.session, seq: it.seq, read: it.read,
-		id: it.id, own: it.own, data: it.data, body: it.body.b,
+		id: it.id, own: it.own, data: it.data, trace: it.trace, body: it.body.b,
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"maps"
 	"slices"
 	"sync/atomic"
-	"time"
 
 	"drover/messages"
 
@@ -30,8 +29,8 @@ type scope struct {
 	received, oversize, shed, errors   family
 	routed, filtered, identifies, late *cell
 	resumed, invalid, failed           *cell
-	gaps                               map[string]*cell // by reason
-	jumps                              *cell
+	gaps, dials, restarts              map[string]*cell // by reason, outcome, class
+	jumps, bytes, inflated             *cell
 	route                              *histogram
 }
 
@@ -71,9 +70,9 @@ func (m *Meters) newScope(shardID, poolID int) *scope {
 		shed:     family{meters: m, counter: eventsShed, key: "event_type", scope: label},
 		oversize: family{meters: m, counter: eventsOversize, key: "event_type", scope: label},
 		errors:   family{meters: m, counter: errorsTotal, key: "error_type", scope: label},
-		route:    &histogram{labels: attribute.NewSet(label...), began: time.Now()},
+		route:    newHistogram(routes, attribute.NewSet(label...)),
 	}
-	m.routes = append(m.routes, s.route)
+	m.histograms = append(m.histograms, s.route)
 	s.routed = m.newCell(eventsRouted, "", label)
 	s.filtered = m.newCell(eventsFiltered, "", label)
 	s.identifies = m.newCell(identifies, "", label)
@@ -83,11 +82,19 @@ func (m *Meters) newScope(shardID, poolID int) *scope {
 		return m.newCell(resumes, o, append(slices.Clone(label), attribute.String("outcome", o)))
 	}
 	s.resumed, s.invalid, s.failed = outcome(Resumed), outcome(Invalid), outcome(Failed)
-	s.gaps = map[string]*cell{}
-	for _, reason := range append([]string{ErrOther}, messages.GapReasons...) {
-		s.gaps[reason] = m.newCell(sessionGaps, reason, append(slices.Clone(label), attribute.String("reason", reason)))
+	s.bytes, s.inflated = m.newCell(receivedBytes, "", label), m.newCell(inflatedBytes, "", label)
+	all := []*cell{s.routed, s.filtered, s.identifies, s.late, s.jumps, s.resumed, s.invalid, s.failed, s.bytes, s.inflated}
+	each := func(counter, key string, values ...string) map[string]*cell {
+		cells := map[string]*cell{}
+		for _, value := range values {
+			cells[value] = m.newCell(counter, value, append(slices.Clone(label), attribute.String(key, value)))
+		}
+		all = slices.AppendSeq(all, maps.Values(cells))
+		return cells
 	}
-	all := slices.AppendSeq([]*cell{s.routed, s.filtered, s.identifies, s.late, s.jumps, s.resumed, s.invalid, s.failed}, maps.Values(s.gaps))
+	s.gaps = each(sessionGaps, "reason", append([]string{ErrOther}, messages.GapReasons...)...)
+	s.dials = each(dials, "outcome", Connected, Refused, TimedOut, Failed, Abandoned)
+	s.restarts = each(restarts, "class", ClassFailure, ClassPanic)
 	for _, c := range all {
 		c.node = by != byNothing && key < 0
 	}

@@ -20,6 +20,8 @@ import (
 // of keys that name a secret, like token, interaction_token or authorization, at any depth; and what looks
 // like one inside a text, like "Bot …" or the token in an interaction's URL. Secrets shorter than
 // minSecret bytes are left to the rules about keys, because replacing "demo" everywhere makes a log unreadable.
+//
+// A line that is logged with the context of a span carries trace_id and span_id.
 func NewLogger(w io.Writer, format, level string, secrets ...string) (*slog.Logger, *slog.LevelVar) {
 	at := &slog.LevelVar{}
 	if l, err := ParseLevel(level); err == nil {
@@ -29,9 +31,9 @@ func NewLogger(w io.Writer, format, level string, secrets ...string) (*slog.Logg
 	w = newRedactor(w, secrets)
 	if format == "text" {
 		options.ReplaceAttr = scrubText
-		return slog.New(slog.NewTextHandler(w, options)), at
+		return slog.New(traced{slog.NewTextHandler(w, options)}), at
 	}
-	return slog.New(slog.NewJSONHandler(w, options)), at
+	return slog.New(traced{slog.NewJSONHandler(w, options)}), at
 }
 
 // ParseLevel reads a level of the configuration.

@@ -33,6 +33,12 @@ type Meters struct {
 	failures *cell // gateway_route_failures_total
 	saved    *cell // gateway_checkpoints_total
 	unsaved  *cell // the same, failed
+	summed   *cell // gateway_spans_summed_total
+	exports  map[string]*cell
+	closes   family // gateway_close_codes_total
+
+	acks              instants // of the newest acknowledgement
+	permits, backoffs *histogram
 
 	heartbeat atomic.Int64 // Unix ns of the newest acknowledged heartbeat
 	status    atomic.Pointer[StatusFunc]
@@ -42,7 +48,7 @@ type Meters struct {
 	lock  sync.Mutex // guards cells, and whoever replaces scopes or a scope's maps
 	cells []*cell
 
-	routes []*histogram // guarded by lock
+	histograms []*histogram // guarded by lock
 }
 
 // StatusFunc answers with what the node is at the moment, until ctx ends.
@@ -110,6 +116,14 @@ func newMeters(meter metric.Meter, by scoping, auto bool, version string, log *s
 	m.failures = m.newCell(routeFailures, "", nil)
 	m.saved = m.newCell(checkpoints, Saved, []attribute.KeyValue{attribute.String("outcome", Saved)})
 	m.unsaved = m.newCell(checkpoints, Failed, []attribute.KeyValue{attribute.String("outcome", Failed)})
+	m.summed = m.newCell(spansSummed, "", nil)
+	m.exports = map[string]*cell{}
+	for _, s := range []signal{traces, metrics, logs} {
+		m.exports[string(s)] = m.newCell(exportFailures, string(s), []attribute.KeyValue{attribute.String("signal", string(s))})
+	}
+	m.closes = family{meters: m, counter: closeCodes, key: "code"}
+	m.permits, m.backoffs = newHistogram(permits, attribute.NewSet()), newHistogram(backoffs, attribute.NewSet())
+	m.histograms = append(m.histograms, m.permits, m.backoffs)
 	_, err = meter.RegisterCallback(m.observe, all...)
 	return m, err
 }
@@ -131,6 +145,7 @@ func (m *Meters) Routed(shardID, poolID int, at time.Time, took time.Duration) {
 	s.routed.add(1)
 	s.route.record(took)
 	m.rates.record(at, took)
+	m.acks.set(shardID, at)
 }
 
 // Filtered counts a dispatch that the configuration keeps back.
@@ -183,43 +198,6 @@ func (m *Meters) Error(shardID, poolID int, errorType string) {
 		errorType = ErrOther
 	}
 	m.scope(shardID, poolID).errors.named(errorType).add(1)
-}
-
-// HeartbeatAck notes that a heartbeat was acknowledged at the given time.
-func (m *Meters) HeartbeatAck(at time.Time) {
-	if m == nil {
-		return
-	}
-	for now := at.UnixNano(); ; {
-		last := m.heartbeat.Load()
-		if now <= last || m.heartbeat.CompareAndSwap(last, now) {
-			return
-		}
-	}
-}
-
-// Identify counts an IDENTIFY that was sent.
-func (m *Meters) Identify(shardID, poolID int) {
-	if m == nil {
-		return
-	}
-	m.scope(shardID, poolID).identifies.add(1)
-}
-
-// Resume counts a RESUME by its outcome: Resumed or Invalid; anything else is Failed.
-func (m *Meters) Resume(shardID, poolID int, outcome string) {
-	if m == nil {
-		return
-	}
-	s := m.scope(shardID, poolID)
-	switch outcome {
-	case Resumed:
-		s.resumed.add(1)
-	case Invalid:
-		s.invalid.add(1)
-	default:
-		s.failed.add(1)
-	}
 }
 
 // Gap counts a gap that is published, by its reason: one of messages.GapReasons; anything else counts as other.

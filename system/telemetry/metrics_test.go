@@ -80,14 +80,36 @@ func exercise(m *Meters, shardID, poolID int) {
 	m.Checkpoint(Saved)
 	m.Checkpoint(Failed)
 	m.SequenceGap(shardID, poolID)
+	m.Dial(shardID, poolID, Refused)
+	m.Dial(shardID, poolID, "dial tcp 10.0.0.1: of no bounded kind")
+	m.Closed(4009)
+	m.Closed(0)
+	m.Closed(4999)
+	m.Restart(shardID, poolID, ClassPanic)
+	m.Restart(shardID, poolID, "of no bounded kind")
+	m.Backoff(700 * time.Millisecond)
+	m.IdentifyWait(7 * time.Second)
+	m.Bytes(shardID, poolID, 100, 700)
+	m.ExportFailure("traces")
+	m.ExportFailure("of no bounded kind")
+	m.SpanSummed()
 	ahead := -1500 * time.Millisecond
 	m.Observe(func(context.Context) (messages.NodeStatus, error) {
 		return messages.NodeStatus{
-			GuildsTotal: 40, NATSConnected: true, ClockOffset: &ahead, Budget: messages.Budget{Total: 1000, Remaining: 990, Held: 2},
-			Leases:  &messages.Leases{Pools: 9, Held: 3, Remaining: 1500 * time.Millisecond, Acquired: 4, HandedOver: 1, Renewed: 20, RenewUnknown: 1},
-			Traffic: messages.Traffic{Unacked: 7, Spooled: 5, SpoolBytes: 9000, SpoolFull: true, SpoolLimit: 10000},
+			GuildsTotal: 40, NATSConnected: true, Live: true, ClockOffset: &ahead,
+			Budget: messages.Budget{Total: 1000, Remaining: 990, Held: 2, Waiting: 3, ETA: 15 * time.Second},
+			Leases: &messages.Leases{
+				Pools: 9, Held: 3, Remaining: 1500 * time.Millisecond, Epochs: map[int]uint64{4: 17}, Acquired: 4, HandedOver: 1, Renewed: 20, RenewUnknown: 1,
+			},
+			Traffic: messages.Traffic{
+				Unacked: 7, Spooled: 5, SpoolBytes: 9000, SpoolFull: true, SpoolLimit: 1 << 20,
+				Windows: []messages.Window{{Stream: "events", Limit: 4096, Used: 12, Bytes: 3400, Waiting: 1}, {Stream: "commands", Limit: 4096}},
+			},
+			Silent: []messages.Silent{{Actor: "the publisher", Since: time.Now().Add(-time.Hour)}},
 			Shards: []messages.ShardStatus{
-				{ID: 0, Pool: 0, State: messages.Ready, LastDispatch: time.Now(), HeartbeatLatencyMS: 30}, {ID: 1, Pool: 0, State: messages.Resuming, HeartbeatLatencyMS: 250}, {ID: 25, Pool: 1, State: messages.Halted},
+				{ID: 0, Pool: 0, State: messages.Ready, LastDispatch: time.Now(), LastHeard: time.Now(), HeartbeatLatencyMS: 30},
+				{ID: 1, Pool: 0, State: messages.Resuming, HeartbeatLatencyMS: 250},
+				{ID: 25, Pool: 1, State: messages.Halted},
 			},
 		}, nil
 	})
@@ -103,6 +125,37 @@ func TestMetrics_have_exactly_their_names(t *testing.T) {
 		`gateway_checkpoint_age_seconds 0`,
 		`gateway_checkpoints_total{outcome="failed"} 1`,
 		`gateway_checkpoints_total{outcome="saved"} 1`,
+		`gateway_backoff_seconds_bucket{le="0.5"} 0`,
+		`gateway_backoff_seconds_bucket{le="1"} 1`,
+		`gateway_close_codes_total{code="4009"} 1`,
+		`gateway_close_codes_total{code="none"} 1`,
+		`gateway_close_codes_total{code="other"} 1`,
+		`gateway_dials_total{outcome="abandoned",shard_id="3"} 0`,
+		`gateway_dials_total{outcome="connected",shard_id="3"} 0`,
+		`gateway_dials_total{outcome="failed",shard_id="3"} 1`,
+		`gateway_dials_total{outcome="refused",shard_id="3"} 1`,
+		`gateway_dials_total{outcome="timeout",shard_id="3"} 0`,
+		`gateway_export_failures_total{signal="logs"} 0`,
+		`gateway_export_failures_total{signal="traces"} 1`,
+		`gateway_identify_budget_limit 1000`,
+		`gateway_identify_eta_seconds 15`,
+		`gateway_identify_wait_seconds_count 1`,
+		`gateway_identify_wait_seconds_sum 7`,
+		`gateway_identify_waiting 3`,
+		`gateway_inflated_bytes_total{shard_id="3"} 700`,
+		`gateway_lease_epoch{pool_id="4"} 17`,
+		`gateway_node_live 1`,
+		`gateway_node_ready 0`,
+		`gateway_received_bytes_total{shard_id="3"} 100`,
+		`gateway_shard_restarts_total{class="failure",shard_id="3"} 1`,
+		`gateway_shard_restarts_total{class="panic",shard_id="3"} 1`,
+		`gateway_spans_summed_total 1`,
+		`gateway_spool_limit_bytes 1.048576e+06`,
+		`gateway_window_bytes{stream="events"} 3400`,
+		`gateway_window_events{stream="commands"} 0`,
+		`gateway_window_events{stream="events"} 12`,
+		`gateway_window_limit{stream="commands"} 4096`,
+		`gateway_window_waiting{stream="events"} 1`,
 		`gateway_errors_total{error_type="close_4000",shard_id="3"} 1`,
 		`gateway_event_route_duration_seconds_bucket{shard_id="3",le="0.0001"} 0`,
 		`gateway_event_route_duration_seconds_bucket{shard_id="3",le="0.005"} 1`,
@@ -147,7 +200,6 @@ func TestMetrics_have_exactly_their_names(t *testing.T) {
 		`gateway_shard_state{state="ready"} 1`,
 		`gateway_shards_ready{pool_id="0"} 1`,
 		`gateway_shards_ready{pool_id="1"} 0`,
-		`gateway_spool_limit_bytes 10000`,
 		`gateway_unacked_events 7`,
 	}
 	goVersion := regexp.MustCompile(`go_version="[^"]*"`)
@@ -205,6 +257,31 @@ func TestMetrics_as_OpenMetrics(t *testing.T) {
 	}
 }
 
+func TestMetrics_have_exemplars_where_OpenMetrics_is_asked_for(t *testing.T) {
+	tel := start(t, Options{Shards: 1})
+	at := time.Now()
+	for i, took := range []time.Duration{time.Millisecond, 3 * time.Millisecond, 4 * time.Millisecond} {
+		d := &messages.Delivery{Read: at.Add(-took), Acked: at, Trace: &messages.Trace{TraceID: [16]byte{15: byte(i + 1)}, SpanID: [8]byte{7: 9}}}
+		tel.Meters.Routed(0, 0, at, took)
+		tel.Meters.exemplar(d, 0)
+	}
+	tel.Meters.Routed(0, 0, at, time.Second) // not sampled
+	_, body := scrape(t, tel, "application/openmetrics-text; version=1.0.0")
+	for _, want := range []string{ // the labels of an exemplar have no order
+		`le="0\.001"} 1 # {.*trace_id="00000000000000000000000000000001".*} 0\.001 `,
+		`le="0\.005"} 3 # {.*span_id="0000000000000009".*} 0\.004 `,
+		`le="0\.005"} 3 # {.*trace_id="00000000000000000000000000000003".*} 0\.004 `,
+		`le="1\.0"} 4$`,
+	} {
+		if !regexp.MustCompile(`(?m)^gateway_event_route_duration_seconds_bucket{shard_id="0",` + want).MatchString(body) {
+			t.Errorf("missing %s in %s", want, body)
+		}
+	}
+	if _, body := scrape(t, tel, "text/plain"); strings.Contains(body, "trace_id") {
+		t.Error("the text format has no exemplars")
+	}
+}
+
 func TestCloseType(t *testing.T) {
 	for code, want := range map[int]string{
 		0: ErrConnection, 1006: ErrConnection, 1000: "close_1000", 1001: "close_1001", 1015: "close_1015", 1016: "close_other", 3000: "close_other",
@@ -232,6 +309,9 @@ func TestGauges(t *testing.T) {
 		_, body := scrape(t, tel, "")
 		if strings.Contains(body, "\ngateway_nats_connected") {
 			t.Error("an old gauge was served")
+		}
+		if !strings.Contains(body, "\ngateway_node_live 0\n") || !strings.Contains(body, "\ngateway_node_ready 0\n") {
+			t.Error("a node that does not answer is not said to be stuck")
 		}
 		if !strings.Contains(body, "\ngateway_events_routed_total") {
 			t.Error("the counters are missing too")

@@ -41,6 +41,8 @@ func (m *Meters) observe(ctx context.Context, o metric.Observer) error {
 	s, err := (*status)(ctx)
 	if err != nil {
 		m.log.WarnContext(ctx, "scrape without gauges: the node did not answer", "err", err)
+		o.ObserveFloat64(m.gauges.of[nodeLive], 0)
+		o.ObserveFloat64(m.gauges.of[nodeReady], 0)
 		return nil // an error would cost the scrape its counters too
 	}
 	m.observeStatus(o, &s)
@@ -51,24 +53,43 @@ func (m *Meters) observe(ctx context.Context, o metric.Observer) error {
 func (m *Meters) observeAges(s *messages.NodeStatus, set func(string, float64, ...attribute.KeyValue)) {
 	now, by := time.Now(), scoping(m.by.Load())
 	unsaved := time.Duration(0)
-	quiet := map[int]time.Duration{} // by scope
-	slowest := map[int]float64{}     // by scope, in ms
+	slowest := map[int]float64{}                                                           // by scope, in ms
+	ages := map[string]map[int]time.Duration{lastDispatch: {}, lastAck: {}, lastHeard: {}} // by scope
+	oldest := func(name string, shard *messages.ShardStatus, at time.Time) {
+		if key := by.key(shard.ID, shard.Pool); !at.IsZero() {
+			ages[name][key] = max(ages[name][key], now.Sub(at))
+		}
+	}
+	silence := time.Duration(0)
+	owes := func(since time.Time) {
+		if !since.IsZero() {
+			silence = max(silence, now.Sub(since))
+		}
+	}
 	for i := range s.Shards {
 		shard := &s.Shards[i]
 		if !shard.Unsaved.IsZero() {
 			unsaved = max(unsaved, now.Sub(shard.Unsaved))
 		}
-		key := by.key(shard.ID, shard.Pool)
-		if shard.HeartbeatLatencyMS > 0 {
+		if key := by.key(shard.ID, shard.Pool); shard.HeartbeatLatencyMS > 0 {
 			slowest[key] = max(slowest[key], shard.HeartbeatLatencyMS)
 		}
-		if !shard.LastDispatch.IsZero() {
-			quiet[key] = max(quiet[key], now.Sub(shard.LastDispatch))
+		oldest(lastDispatch, shard, shard.LastDispatch)
+		oldest(lastAck, shard, m.LastAck(shard.ID))
+		if shard.State == messages.Ready { // of the others the state says it, and the age of one that is halted would hide the silent ones
+			oldest(lastHeard, shard, shard.LastHeard)
 		}
+		owes(shard.Unanswered)
+	}
+	for _, one := range s.Silent {
+		owes(one.Since)
 	}
 	set(checkpointAge, unsaved.Seconds())
-	for key, age := range quiet {
-		set(lastDispatch, age.Seconds(), by.shardLabel(key)...)
+	set(actorSilence, silence.Seconds())
+	for name, of := range ages {
+		for key, age := range of {
+			set(name, age.Seconds(), by.shardLabel(key)...)
+		}
 	}
 	for key, took := range slowest {
 		set(heartbeatTook, took/1e3, by.shardLabel(key)...)
@@ -101,28 +122,31 @@ func (m *Meters) observeStatus(o metric.Observer, s *messages.NodeStatus) {
 	set(unackedEvents, float64(s.Traffic.Unacked))
 	set(spoolEvents, float64(s.Traffic.Spooled))
 	set(spoolBytes, float64(s.Traffic.SpoolBytes))
-	age, full := 0.0, 0.0
+	set(spoolLimit, float64(s.Traffic.SpoolLimit))
+	for _, w := range s.Traffic.Windows {
+		of := attribute.String("stream", w.Stream)
+		set(windowLimit, float64(w.Limit), of)
+		set(windowEvents, float64(w.Used), of)
+		set(windowBytes, float64(w.Bytes), of)
+		set(windowWaiting, float64(w.Waiting), of)
+	}
+	age := 0.0
 	if !s.Traffic.SpoolSince.IsZero() {
 		age = time.Since(s.Traffic.SpoolSince).Seconds()
 	}
-	if s.Traffic.SpoolFull {
-		full = 1
-	}
 	set(spoolAge, age)
-	set(spoolFull, full)
-	set(spoolLimit, float64(s.Traffic.SpoolLimit))
 	if s.ClockOffset != nil {
 		set(clockOffset, s.ClockOffset.Seconds())
 	}
-	connected := 0.0
-	if s.NATSConnected {
-		connected = 1
+	for name, yes := range map[string]bool{spoolFull: s.Traffic.SpoolFull, natsConnected: s.NATSConnected, nodeLive: s.Live, nodeReady: s.IsReady} {
+		set(name, one(yes))
 	}
-	set(natsConnected, connected)
 	if s.Budget.Total > 0 {
 		set(budgetLeft, float64(s.Budget.Remaining))
 		set(budgetLimit, float64(s.Budget.Total))
 	}
+	set(identifyQueue, float64(s.Budget.Waiting))
+	set(identifyETA, max(s.Budget.ETA.Seconds(), 0))
 	set(identifyHeld, float64(s.Budget.Held))
 	if s.Leases != nil {
 		m.observeLeases(o, s.Leases, set)
@@ -134,6 +158,9 @@ func (m *Meters) observeLeases(o metric.Observer, l *messages.Leases, set func(s
 	set(leaseHeld, float64(l.Held))
 	if l.Held > 0 {
 		set(leaseRemaining, l.Remaining.Seconds())
+	}
+	for pool, epoch := range l.Epochs {
+		set(leaseEpoch, float64(epoch), attribute.String("pool_id", strconv.Itoa(pool)))
 	}
 	for name, n := range map[string]uint64{leaseAcquired: l.Acquired, leaseHanded: l.HandedOver, leaseLost: l.Lost, leaseRanOut: l.RanOut} {
 		o.ObserveInt64(m.counters[name], int64(n))

@@ -15,12 +15,15 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"github.com/prometheus/otlptranslator"
-	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/contrib/bridges/otelslog"
+	prombridge "go.opentelemetry.io/contrib/bridges/prometheus"
 	otelprom "go.opentelemetry.io/otel/exporters/prometheus"
-	"go.opentelemetry.io/otel/metric"
+	sdklog "go.opentelemetry.io/otel/sdk/log"
 	sdk "go.opentelemetry.io/otel/sdk/metric"
 	"go.opentelemetry.io/otel/sdk/metric/exemplar"
 	"go.opentelemetry.io/otel/sdk/resource"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/trace"
 )
 
 // Telemetry owns the metrics of one node: their registry, provider and instruments. Nothing of it is
@@ -29,8 +32,13 @@ type Telemetry struct {
 	// Meters are the instruments; never nil where New made it.
 	Meters *Meters
 
-	registry *prometheus.Registry
+	// Tracer makes the spans; nil: traces are off.
+	Tracer *Tracer
+
+	registry prometheus.Gatherers // ours, and those of the process and of Go's runtime
 	provider *sdk.MeterProvider
+	spans    *sdktrace.TracerProvider // nil: traces are off
+	records  *sdklog.LoggerProvider   // nil: logs are not exported
 	log      *slog.Logger
 }
 
@@ -47,7 +55,12 @@ type Options struct {
 	// counter of events: expensive), "never" is neither.
 	ShardLabels string
 
-	// Log hears of scrapes that were not whole; nil discards.
+	// Export says what leaves the process by OTLP. Its zero value: nothing does.
+	Export Export
+	// Secrets are kept out of exported logs, as NewLogger keeps them out of its lines.
+	Secrets []string
+
+	// Log hears of scrapes that were not whole, and of exports that failed; nil discards. Log makes one of it that is exported.
 	Log *slog.Logger
 }
 
@@ -70,50 +83,103 @@ func New(o Options) (*Telemetry, error) {
 		return nil, err
 	}
 	routes := &histograms{}
-	t, meter, err := newProvider(o, routes)
+	of, err := resourceOf(context.Background(), o)
 	if err != nil {
 		return nil, err
 	}
-	meters, err := newMeters(meter, by, auto, o.Version, o.Log)
+	exports := map[signal]*outcome{}
+	for _, s := range []signal{traces, metrics, logs} {
+		exports[s] = &outcome{signal: s, log: o.Log}
+	}
+	t, err := newProvider(o, of, routes, exports[metrics])
 	if err != nil {
+		return nil, err
+	}
+	if t.Meters, err = newMeters(t.provider.Meter(scopeName), by, auto, o.Version, o.Log); err != nil {
 		return nil, fmt.Errorf("telemetry: instruments: %w", err)
 	}
-	routes.of = meters
-	t.Meters = meters
-	return t, nil
+	routes.of = t.Meters
+	for _, to := range exports {
+		to.meters = t.Meters
+	}
+	if err := t.trace(o, of, exports[traces]); err != nil {
+		return nil, err
+	}
+	return t, t.bridge(o, of, exports[logs])
 }
 
-// newProvider makes a registry and what fills it; producer may be nil.
-func newProvider(o Options, producer sdk.Producer) (*Telemetry, metric.Meter, error) {
-	registry := prometheus.NewRegistry()
-	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	options := []otelprom.Option{
+// newProvider makes a registry and what fills it, and pushes the same where metrics are exported. producer may be nil; to is used
+// only where metrics are exported.
+func newProvider(o Options, of *resource.Resource, producer sdk.Producer, to *outcome) (*Telemetry, error) {
+	registry, process := prometheus.NewRegistry(), prometheus.NewRegistry()
+	process.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	scraped := []otelprom.Option{
 		otelprom.WithRegisterer(registry),
 		otelprom.WithoutScopeInfo(),
 		otelprom.WithoutTargetInfo(), // a build_info says it instead
 		// The names in the table are whole: no unit and no _total may be added to them.
 		otelprom.WithTranslationStrategy(otlptranslator.UnderscoreEscapingWithoutSuffixes),
 	}
+	pushed := []sdk.PeriodicReaderOption{sdk.WithProducer(prombridge.NewMetricProducer(prombridge.WithGatherer(process)))}
 	if producer != nil {
-		options = append(options, otelprom.WithProducer(producer))
+		scraped, pushed = append(scraped, otelprom.WithProducer(producer)), append(pushed, sdk.WithProducer(producer))
 	}
-	exporter, err := otelprom.New(options...)
+	exporter, err := otelprom.New(scraped...)
 	if err != nil {
-		return nil, nil, fmt.Errorf("telemetry: exporter: %w", err)
+		return nil, fmt.Errorf("telemetry: exporter: %w", err)
 	}
-	provider := sdk.NewMeterProvider(
+	options := []sdk.Option{
 		sdk.WithReader(exporter),
-		sdk.WithResource(resource.NewSchemaless(
-			attribute.String("service.name", "drover"),
-			attribute.String("service.version", o.Version),
-			attribute.String("service.instance.id", o.Node),
-		)),
+		sdk.WithResource(of),
 		// The SDK would fold all beyond 2,000 series into one; our labels are bounded by rule instead.
 		sdk.WithCardinalityLimit(0),
-		sdk.WithExemplarFilter(exemplar.AlwaysOffFilter),
-	)
-	return &Telemetry{registry: registry, provider: provider, log: o.Log}, provider.Meter(scopeName), nil
+		sdk.WithExemplarFilter(exemplar.AlwaysOffFilter), // the route histogram has its own
+	}
+	if o.Export.on(metrics) {
+		e, err := o.Export.metrics(context.Background())
+		if err != nil {
+			return nil, fmt.Errorf("telemetry: exporter of metrics: %w", err)
+		}
+		options = append(options, sdk.WithReader(sdk.NewPeriodicReader(metricExporter{e, to}, pushed...)))
+	}
+	return &Telemetry{registry: prometheus.Gatherers{registry, process}, provider: sdk.NewMeterProvider(options...), log: o.Log}, nil
 }
+
+// bridge has the log exported where it is wanted.
+func (t *Telemetry) bridge(o Options, of *resource.Resource, to *outcome) error {
+	if !o.Export.on(logs) {
+		return nil
+	}
+	e, err := o.Export.logs(context.Background())
+	if err != nil {
+		return fmt.Errorf("telemetry: exporter of logs: %w", err)
+	}
+	t.records = sdklog.NewLoggerProvider(sdklog.WithResource(of), sdklog.WithProcessor(sdklog.NewBatchProcessor(logExporter{e, to})))
+	bridged := otelslog.NewHandler(scopeName, otelslog.WithLoggerProvider(t.records))
+	t.log = slog.New(both{o.Log.Handler(), newScrubbed(bridged, o.Secrets)})
+	return nil
+}
+
+// trace switches traces on where they are wanted.
+func (t *Telemetry) trace(o Options, of *resource.Resource, to *outcome) error {
+	share, any, err := o.Export.ratio()
+	if err != nil || !any || !o.Export.on(traces) {
+		return err
+	}
+	e, err := o.Export.spans(context.Background())
+	if err != nil {
+		return fmt.Errorf("telemetry: exporter of traces: %w", err)
+	}
+	t.spans = sdktrace.NewTracerProvider(
+		sdktrace.WithBatcher(spanExporter{e, to}), sdktrace.WithResource(of), sdktrace.WithIDGenerator(ids{}),
+		sdktrace.WithSampler(sdktrace.AlwaysSample()), // Tracer.Sample decides, before there is a span
+	)
+	t.Tracer = newTracer(t.spans.Tracer(scopeName, trace.WithInstrumentationVersion(o.Version)), share, t.Meters, o.Node)
+	return nil
+}
+
+// Log is the log that Options named, which is exported as well where logs are.
+func (t *Telemetry) Log() *slog.Logger { return t.log }
 
 // Handler serves the metrics as Prometheus text, or as OpenMetrics to those who ask for it.
 func (t *Telemetry) Handler() http.Handler {
@@ -126,9 +192,26 @@ func (t *Telemetry) Handler() http.Handler {
 	})
 }
 
-// Shutdown ends the provider; scrapes then show only Go and process metrics. A second call does nothing.
-func (t *Telemetry) Shutdown(ctx context.Context) error {
+// EndMetrics exports the last metrics and ends their provider, as long as the node can be asked for its gauges; scrapes then show only
+// Go and process metrics. A second call does nothing.
+func (t *Telemetry) EndMetrics(ctx context.Context) error {
 	if err := t.provider.Shutdown(ctx); err != nil && !errors.Is(err, sdk.ErrReaderShutdown) {
+		return fmt.Errorf("telemetry: last metrics: %w", err)
+	}
+	return nil
+}
+
+// Shutdown exports what is left and ends all providers, also that of the metrics. A second call does nothing.
+func (t *Telemetry) Shutdown(ctx context.Context) error {
+	errs := []error{t.EndMetrics(ctx)}
+	if t.spans != nil {
+		t.Tracer.flush()
+		errs = append(errs, t.spans.Shutdown(ctx))
+	}
+	if t.records != nil {
+		errs = append(errs, t.records.Shutdown(ctx))
+	}
+	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("telemetry: shutdown: %w", err)
 	}
 	return nil

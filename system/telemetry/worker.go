@@ -70,10 +70,16 @@ func NewWorker(node, version string, log *slog.Logger) (*Worker, error) {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	t, meter, err := newProvider(Options{Node: node, Version: version, Log: log}, nil)
+	o := Options{Node: node, Version: version, Log: log}
+	of, err := resourceOf(context.Background(), o)
 	if err != nil {
 		return nil, err
 	}
+	t, err := newProvider(o, of, nil, nil)
+	if err != nil {
+		return nil, err
+	}
+	meter := t.provider.Meter(scopeName)
 	w := &Worker{t: t, counters: map[string]metric.Int64Counter{}}
 	gauges := map[string]metric.Float64ObservableGauge{}
 	var observed []metric.Observable

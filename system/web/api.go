@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"slices"
+	"strings"
 
 	"drover/messages"
 )
@@ -42,6 +43,9 @@ func (s *Server) health(w http.ResponseWriter, r *http.Request) {
 		answer = healthAnswer{Status: silent, Version: s.o.Version, PoolID: s.o.PoolID, Node: s.o.Node}
 	case !status.Live:
 		answer.Status = "stuck: an actor or the publisher makes no progress"
+		if len(status.Stuck) > 0 {
+			answer.Status = "stuck: " + strings.Join(status.Stuck, "; ")
+		}
 	}
 	s.json(w, r, answer.Status == "ok", answer)
 }

@@ -113,6 +113,15 @@ func TestShards(t *testing.T) {
 			t.Errorf("got keys %q, want %q", keys, want)
 		}
 	})
+	t.Run("tells_of_each_shard_when_something_came_last_and_nothing_before_it_did", func(t *testing.T) {
+		n := made(2)
+		at := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+		n.status.Shards[1].LastDispatch, n.status.Shards[1].LastAck, n.status.Shards[1].LastHeard = at, at.Add(time.Second), at.Add(time.Minute)
+		_, _, body := get(t, start(t, n, time.Second)+"/api/v1/shards")
+		if want := `"last_dispatch":"2026-03-01T12:00:00Z","last_ack":"2026-03-01T12:00:01Z","last_heard":"2026-03-01T12:01:00Z"`; strings.Count(body, want) != 1 || strings.Count(body, "last_ack") != 1 {
+			t.Errorf("got %s, want %s for the second shard only", body, want)
+		}
+	})
 	t.Run("knows_both_scopes_and_no_other", func(t *testing.T) {
 		_, _, own := get(t, url)
 		if code, _, cluster := get(t, url+"?scope=cluster"); code != 200 || cluster != own {

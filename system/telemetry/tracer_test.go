@@ -7,13 +7,14 @@ import (
 	"testing/synctest"
 	"time"
 
-	"drover/messages"
-
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 	"go.opentelemetry.io/otel/trace"
+
+	"drover/messages"
+	"drover/system/simtime"
 )
 
 // recording is a tracer whose spans a test reads.
@@ -99,7 +100,7 @@ func TestTracer_keeps_what_was_slow_repeated_or_dropped(t *testing.T) {
 
 func TestTracer_bounds_what_it_keeps_of_an_outage_and_sums_up_the_rest(t *testing.T) {
 	tel := start(t, Options{})
-	synctest.Test(t, func(t *testing.T) {
+	simtime.Run(t, func(t *testing.T) {
 		tracer, spans := recording(t, 0)
 		tracer.meters = tel.Meters
 		began := time.Now()

@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"drover/config"
+	"drover/system"
 	"drover/system/gateway"
 )
 
@@ -32,9 +33,13 @@ func (s *sourceFlags) add(cmd *cobra.Command) {
 	_ = cmd.RegisterFlagCompletionFunc("set", completeKeys)
 }
 
-// source is where the configuration comes from, with the process's environment.
-func (s *sourceFlags) source() config.Source {
-	return config.Source{File: s.file, Env: os.Environ(), Flags: s.flags, Checks: checks}
+// source is where the configuration comes from, with the process's environment and credentials.
+func (s *sourceFlags) source() (config.Source, error) {
+	env, err := withCredentials(os.Environ())
+	if err != nil {
+		return config.Source{}, &system.Error{Code: exitUsage, Text: "configuration", Err: err}
+	}
+	return config.Source{File: s.file, Env: env, Flags: s.flags, Checks: checks}, nil
 }
 
 // checks are the rules that config cannot know: the names of Discord's intents.
@@ -47,7 +52,11 @@ var checks = map[string]func(config.Config) error{
 
 // load reads the configuration that the flags describe.
 func (s *sourceFlags) load() (config.Config, config.Report, error) {
-	return config.Load(s.source())
+	source, err := s.source()
+	if err != nil {
+		return config.Config{}, config.Report{}, err
+	}
+	return config.Load(source)
 }
 
 // keyFlag is a flag for one key.

@@ -57,9 +57,14 @@ func runNode(ctx context.Context, cfg config.Config, report config.Report, acked
 		log.Warn("configuration", "what", w)
 	}
 	defer keepMemory(log, memlimit.FromCgroup)()
+	manager := newServiceManager(ctx, log)
+	defer manager.close()
 	node, err := system.New(cfg, system.Options{
 		Version: Version(), Log: log, Level: level, Acked: acked,
-		Ready: func(addr string) { log.Info("listening", "http", addr, "node", cfg.Cluster.Node) },
+		Ready: func(addr string) {
+			log.Info("listening", "http", addr, "node", cfg.Cluster.Node)
+			manager.listening(addr)
+		},
 	})
 	if err != nil {
 		return err
@@ -69,7 +74,7 @@ func runNode(ctx context.Context, cfg config.Config, report config.Report, acked
 	reloaded := make(chan struct{})
 	go func() { // ends when the watcher is closed
 		defer close(reloaded)
-		reload(hup, watcher, node, log)
+		reload(hup, watcher, node, manager, log)
 	}()
 	err = node.Run(ctx)
 	watcher.Close()
@@ -78,15 +83,17 @@ func runNode(ctx context.Context, cfg config.Config, report config.Report, acked
 }
 
 // reload applies changes of the configuration until the watcher ends.
-func reload(hup <-chan os.Signal, watcher *config.Watcher, node *system.System, log *slog.Logger) {
+func reload(hup <-chan os.Signal, watcher *config.Watcher, node *system.System, manager *serviceManager, log *slog.Logger) {
 	for {
 		select {
 		case <-hup:
-			watcher.Reload()
+			manager.reloading()
+			watcher.Reload() // brings a change, whatever it finds
 		case change, ok := <-watcher.Changes():
 			if !ok {
 				return
 			}
+			manager.reloaded()
 			if change.Err != nil {
 				log.Error("configuration not taken over; the old one stays", "err", change.Err)
 				continue

@@ -79,9 +79,14 @@ func runWorker(ctx context.Context, cfg config.Config, report config.Report) err
 		log.Warn("configuration", "what", w)
 	}
 	defer keepMemory(log, memlimit.FromCgroup)()
+	manager := newServiceManager(ctx, log)
+	defer manager.close()
 	w, err := system.NewWorker(ctx, cfg, system.WorkerOptions{
 		Version: Version(), Log: log,
-		Ready: func(addr string) { log.Info("listening", "http", addr, "node", cfg.Cluster.Node) },
+		Ready: func(addr string) {
+			log.Info("listening", "http", addr, "node", cfg.Cluster.Node)
+			manager.listening(addr)
+		},
 	})
 	if err != nil {
 		return err

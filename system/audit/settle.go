@@ -131,15 +131,4 @@ func (r *run) missing(sent []Sent) int {
 var shedTypes = []string{"TYPING_START", "PRESENCE_UPDATE"}
 
 // sent lists what drover has to publish of what the simulator made: all but READY and RESUMED.
-func (r *run) sent() []Sent {
-	var out []Sent
-	for _, session := range r.sim.Ledger() {
-		for _, d := range session.Dispatch {
-			if d.T == "READY" || d.T == "RESUMED" {
-				continue
-			}
-			out = append(out, Sent{Session: session.SessionID, Seq: d.Seq, Shard: session.ShardID, T: d.T, At: d.At, D: d.D})
-		}
-	}
-	return out
-}
+func (r *run) sent() []Sent { return SentBy(r.sim) }

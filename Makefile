@@ -16,7 +16,7 @@ TOOLS        := $(CURDIR)/.bin
 .DEFAULT_GOAL := help
 SHELL         := /bin/bash
 .SHELLFLAGS   := -eu -o pipefail -c
-.PHONY: help test check lint tools servers audit demo build dashboards collector-check fuzz fuzz-smoke random-smoke bench bench-report loadtest loadtest-quick cover clean
+.PHONY: help test check lint tools servers audit demo build dashboards collector-check stack deploy-check deploy-check-quick fuzz fuzz-smoke random-smoke bench bench-report loadtest loadtest-quick cover clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -73,6 +73,15 @@ dashboards: ## write deploy/dashboards/*.json anew, from their description in Go
 
 collector-check: ## build a real OpenTelemetry collector and send a metric through deploy/otel/collector.yaml
 	GO=$(GO) deploy/otel/check $(TOOLS)
+
+stack: ## the cluster of deploy/compose/compose.yaml as plain processes; kills nodes, and judges (about 2 minutes)
+	TOOLS=$(TOOLS) deploy/compose/check stack
+
+deploy-check: ## run each artefact in deploy for real, as far as the machine allows; prints a table (needs root for some)
+	$(GO) run ./deploy/check -tools $(TOOLS)
+
+deploy-check-quick: ## what of it takes minutes from empty caches; CI runs it after make test
+	$(GO) run ./deploy/check -quick -tools $(TOOLS)
 
 fuzz: ## every fuzz target for FUZZTIME (1m)
 	@$(call each_fuzz_target,-fuzztime=$(FUZZTIME))

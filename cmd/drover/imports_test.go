@@ -73,6 +73,10 @@ var rules = []rule{
 		func(string) bool { return true }, not(is("drover/system/simtime")),
 	},
 	{
+		"go-systemd is for cmd/drover",
+		not(is("drover/cmd/drover")), not(within("github.com/coreos/go-systemd")),
+	},
+	{
 		"pgx is for system/store and system/localdb",
 		not(is("drover/system/store", "drover/system/localdb")), not(within("github.com/jackc/pgx")),
 	},
@@ -235,6 +239,7 @@ func TestImports_rules_have_teeth(t *testing.T) {
 		{"drover/system/store", "drover/system/worker"},
 		{"drover/system", "drover/system/localdb"},
 		{"drover/system", "drover/system/simtime"},
+		{"drover/system", "github.com/coreos/go-systemd/v22/daemon"},
 		{"drover/system/worker", "github.com/jackc/pgx/v5"},
 		{"drover/system/localdb", "github.com/pressly/goose/v3"},
 		{"drover/system/audit", "drover/system"},

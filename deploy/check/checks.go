@@ -1,0 +1,41 @@
+package main
+
+// checks are all artefacts, in the table's order. Where two of them compile much, they stand apart: two run side by side.
+var checks = []check{
+	{
+		artefact: "docker, Dockerfile", how: "BuildKit's parser and linter, and promises; broken copies",
+		command: "deploy/docker/check --quick", quick: "deploy/docker/check --quick",
+	},
+	{
+		artefact: "docker, image", how: "buildah, offline, on stand-in bases; runc as uid 1001 on a read-only root; SIGTERM",
+		command: "deploy/docker/check",
+	},
+	{
+		artefact: "compose", how: "the compose library, and rules; broken copies",
+		command: "deploy/compose/check", quick: "deploy/compose/check",
+	},
+	{
+		artefact: "stack", how: "compose.yaml's services as plain processes; nodes killed, everything compared",
+		command: "deploy/compose/check stack", quick: "deploy/compose/check stack --quick",
+	},
+	{
+		artefact: "systemd", how: "systemd-analyze verify and security; broken units; drover under the unit's own filter",
+		command: "deploy/systemd/check", quick: "deploy/systemd/check --quick",
+	},
+	{
+		artefact: "nats", how: "stock nats-server: users, TLS, three servers with the leader killed",
+		command: `go test -count=1 ./cmd/drover -run 'TestAccounts|TestSecured|TestRun_says_which_subject' && echo "result: nodes, workers and operators do their work with each line of their rights needed, and no more; three copies outlive a leader"`,
+	},
+	{
+		artefact: "postgres, pgbouncer", how: "Debian's servers: attacks, migrations, plans, a restored backup",
+		command: `./.ci/packages initdb:postgresql pgbouncer:pgbouncer && go test -count=1 ./deploy/postgres && echo "result: no attack succeeded, each weakened schema was found out"`,
+	},
+	{
+		artefact: "dashboards, alerts", how: "Debian's Prometheus scrapes drover while faults are injected; promtool",
+		command: `./.ci/packages prometheus:prometheus promtool:prometheus && go test -count=1 ./deploy && echo "result: every panel has data, alerts fire"`,
+	},
+	{
+		artefact: "otel", how: "a real collector, built from its manifest, is sent a metric and a span",
+		command: `deploy/otel/check "$TOOLS" && echo "result: the metric arrives under its own name, and the span"`,
+	},
+}

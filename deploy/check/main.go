@@ -1,0 +1,105 @@
+// Command check runs what lies in deploy, each artefact by the program that it is for or the nearest thing to it that a machine without
+// a cloud, a registry or a container engine has, and prints a table: artefact, how it was run, result.
+//
+//	go run ./deploy/check            all of it: make deploy-check
+//	go run ./deploy/check --quick    what takes minutes from empty caches: make deploy-check-quick
+//	go run ./deploy/check helm       the artefacts whose names hold a word
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"text/tabwriter"
+	"time"
+)
+
+func main() {
+	quick := flag.Bool("quick", false, "what takes minutes from empty caches")
+	side := flag.Int("j", 2, "how many checks run side by side")
+	tools := flag.String("tools", ".bin", "folder for the programs that the checks install")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	folder, err := filepath.Abs(*tools)
+	if err == nil {
+		err = os.MkdirAll(folder, 0o755)
+	}
+	if err == nil {
+		err = runAll(ctx, os.Stdout, chosen(*quick, flag.Args()), *quick, *side, []string{"TOOLS=" + folder})
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "deploy-check:", err)
+		os.Exit(1)
+	}
+}
+
+// chosen are the checks of this run.
+func chosen(quick bool, names []string) (out []check) {
+	for _, c := range checks {
+		wanted := len(names) == 0
+		for _, name := range names {
+			wanted = wanted || strings.Contains(strings.ToLower(c.artefact), strings.ToLower(name))
+		}
+		if wanted && (!quick || c.quick != "") {
+			out = append(out, c)
+		}
+	}
+	return out
+}
+
+// runAll runs checks, a few side by side, says how each ended, shows the output of those that failed, and prints the table.
+func runAll(ctx context.Context, w io.Writer, list []check, quick bool, side int, env []string) error {
+	if len(list) == 0 {
+		return fmt.Errorf("there is no such artefact; the names are in deploy/check/checks.go")
+	}
+	verdicts := make([]verdict, len(list))
+	next, ended := make(chan int), make(chan int)
+	var owned sync.WaitGroup
+	for range max(side, 1) {
+		owned.Go(func() {
+			for i := range next {
+				verdicts[i] = list[i].run(ctx, quick, env)
+				ended <- i
+			}
+		})
+	}
+	go func() { // ends with the list
+		for i := range list {
+			next <- i
+		}
+		close(next)
+		owned.Wait()
+		close(ended)
+	}()
+	failed := 0
+	for i := range ended {
+		v := verdicts[i]
+		fmt.Fprintf(w, "%s: %s after %s\n", v.artefact, v.state, v.took.Round(time.Second))
+		if v.state == "FAILED" {
+			failed++
+			fmt.Fprintf(w, "%s\n", v.output)
+		}
+	}
+	table(w, verdicts)
+	if failed > 0 {
+		return fmt.Errorf("%d of %d artefacts failed", failed, len(list))
+	}
+	return nil
+}
+
+func table(w io.Writer, verdicts []verdict) {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintf(t, "\nartefact\thow it was run\ttook\tresult\n")
+	for _, v := range verdicts {
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s: %s\n", v.artefact, v.how, v.took.Round(time.Second), v.state, v.result)
+	}
+	_ = t.Flush()
+}

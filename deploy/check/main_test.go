@@ -1,0 +1,92 @@
+package main
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestRunAll_says_what_came_of_each(t *testing.T) {
+	list := []check{
+		{artefact: "good", how: "looks", command: "echo result: first; echo result: 3 of 3"},
+		{artefact: "bad", how: "breaks", command: "echo in vain; exit 1"},
+		{artefact: "silent", how: "says nothing", command: "true"},
+		{artefact: "missing", how: "lacks a tool", command: "echo result: no engine here; exit 3"},
+	}
+	var out strings.Builder
+	err := runAll(t.Context(), &out, list, false, 2, nil)
+	if err == nil || err.Error() != "2 of 4 artefacts failed" {
+		t.Errorf("got %v, want 2 of 4 failed", err)
+	}
+	for _, want := range []string{
+		`(?m)^good +looks +\S+ +ok: 3 of 3$`, `(?m)^bad +breaks +\S+ +FAILED: exit status 1$`, `(?m)^in vain$`,
+		`(?m)^silent .*FAILED: it ended without a line`, `(?m)^missing .*not run: no engine here$`,
+	} {
+		if !regexp.MustCompile(want).MatchString(out.String()) {
+			t.Errorf("got\n%s\nwant %s", out.String(), want)
+		}
+	}
+}
+
+func TestRun_ends_what_a_check_has_started(t *testing.T) {
+	pid := filepath.Join(t.TempDir(), "pid")
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	go func() { // ends with ctx
+		for ctx.Err() == nil {
+			if raw, _ := os.ReadFile(pid); strings.HasSuffix(string(raw), "\n") {
+				cancel()
+			}
+			<-tick.C
+		}
+	}()
+	if v := (check{command: "sleep 600 & echo $! > " + pid + "; wait"}).run(ctx, false, nil); v.state != "FAILED" {
+		t.Errorf("got %s, want FAILED", v.state)
+	}
+	raw, err := os.ReadFile(pid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range tick.C {
+		stat, err := os.ReadFile("/proc/" + strings.TrimSpace(string(raw)) + "/stat")
+		if err != nil || strings.Contains(string(stat), ") Z ") { // nobody may have asked for its exit code
+			return
+		}
+		if t.Context().Err() != nil {
+			t.Fatal("what the check started still runs")
+		}
+	}
+}
+
+// Each check's program is there, and each program is a check.
+func TestChecks_name_what_exists(t *testing.T) {
+	root := filepath.Join("..", "..")
+	named := map[string]bool{}
+	for _, c := range checks {
+		for _, line := range []string{c.command, c.quick} {
+			for _, word := range strings.Fields(line) {
+				if strings.HasPrefix(word, "deploy/") && strings.HasSuffix(word, "/check") {
+					named[word] = true
+					if info, err := os.Stat(filepath.Join(root, word)); err != nil || info.Mode()&0o111 == 0 && !info.IsDir() {
+						t.Errorf("%s: %s cannot be run: %v", c.artefact, word, err)
+					}
+				}
+			}
+		}
+	}
+	found, err := filepath.Glob(filepath.Join(root, "deploy", "*", "check"))
+	if err != nil || len(found) == 0 {
+		t.Fatal(found, err)
+	}
+	for _, path := range found {
+		if rel, _ := filepath.Rel(root, path); !named[rel] {
+			t.Errorf("%s is in no check", rel)
+		}
+	}
+}

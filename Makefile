@@ -70,6 +70,7 @@ build: ## a static binary, bin/drover
 
 dashboards: ## write deploy/dashboards/*.json anew, from their description in Go
 	$(GO) generate ./deploy/dashboards
+	deploy/helm/check sync
 
 collector-check: ## build a real OpenTelemetry collector and send a metric through deploy/otel/collector.yaml
 	GO=$(GO) deploy/otel/check $(TOOLS)

@@ -19,6 +19,18 @@ var checks = []check{
 		command: "deploy/compose/check stack", quick: "deploy/compose/check stack --quick",
 	},
 	{
+		artefact: "helm, chart", how: "helm lint, and template over a matrix of values; values that must be refused",
+		command: "deploy/helm/check lint", quick: "deploy/helm/check lint",
+	},
+	{
+		artefact: "helm, manifests", how: "strict decoding with Kubernetes' types, rules, keys against drover's; broken copies",
+		command: "deploy/helm/check manifests", quick: "deploy/helm/check manifests",
+	},
+	{
+		artefact: "helm, API server", how: "a real kube-apiserver, controllers and etcd; dry run and roll-outs under Pod Security restricted",
+		command: "deploy/helm/check apiserver",
+	},
+	{
 		artefact: "systemd", how: "systemd-analyze verify and security; broken units; drover under the unit's own filter",
 		command: "deploy/systemd/check", quick: "deploy/systemd/check --quick",
 	},

@@ -31,6 +31,10 @@ var checks = []check{
 		command: "deploy/helm/check apiserver",
 	},
 	{
+		artefact: "terraform", how: "fmt, validate and test with a schema-only provider; broken copies; the rendered files by the real programs",
+		command: "deploy/terraform/check", quick: "deploy/terraform/check --quick",
+	},
+	{
 		artefact: "systemd", how: "systemd-analyze verify and security; broken units; drover under the unit's own filter",
 		command: "deploy/systemd/check", quick: "deploy/systemd/check --quick",
 	},

@@ -16,7 +16,7 @@ TOOLS        := $(CURDIR)/.bin
 .DEFAULT_GOAL := help
 SHELL         := /bin/bash
 .SHELLFLAGS   := -eu -o pipefail -c
-.PHONY: help test check lint tools servers audit demo build dashboards collector-check stack deploy-check deploy-check-quick fuzz fuzz-smoke random-smoke bench bench-report loadtest loadtest-quick cover clean
+.PHONY: help test check lint tools servers audit demo build dashboards collector-check stack release deploy-check deploy-check-quick fuzz fuzz-smoke random-smoke bench bench-report loadtest loadtest-quick cover clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -74,6 +74,9 @@ dashboards: ## write deploy/dashboards/*.json anew, from their description in Go
 
 collector-check: ## build a real OpenTelemetry collector and send a metric through deploy/otel/collector.yaml
 	GO=$(GO) deploy/otel/check $(TOOLS)
+
+release: ## what VERSION=v0.1.0 is published as, the same bytes wherever it is built: bin/release (VERSION=snapshot to try)
+	GO=$(GO) $(GO) -C deploy/release run . build -version '$(VERSION)'
 
 stack: ## the cluster of deploy/compose/compose.yaml as plain processes; kills nodes, and judges (about 2 minutes)
 	TOOLS=$(TOOLS) deploy/compose/check stack

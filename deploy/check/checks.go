@@ -39,6 +39,14 @@ var checks = []check{
 		command: "deploy/systemd/check", quick: "deploy/systemd/check --quick",
 	},
 	{
+		artefact: "release", how: "built twice, in two places, byte for byte the same; looked at from outside; broken ones",
+		command: "deploy/release/check", quick: "deploy/release/check --quick",
+	},
+	{
+		artefact: "ci.yml", how: "actionlint, shellcheck, and its checkout run; broken copies",
+		command: "deploy/release/check workflow", quick: "deploy/release/check workflow --quick",
+	},
+	{
 		artefact: "nats", how: "stock nats-server: users, TLS, three servers with the leader killed",
 		command: `go test -count=1 ./cmd/drover -run 'TestAccounts|TestSecured|TestRun_says_which_subject' && echo "result: nodes, workers and operators do their work with each line of their rights needed, and no more; three copies outlive a leader"`,
 	},

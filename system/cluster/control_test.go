@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go"
+
 	"drover/messages"
 )
 
@@ -138,6 +140,31 @@ func TestControl_says_what_would_be_done_and_does_nothing(t *testing.T) {
 	spread(t, 2, a)
 	if a.Status().Draining || !b.Status().Draining {
 		t.Error("the wrong one is drained")
+	}
+}
+
+func TestOperator_asks_again_where_the_one_that_was_asked_stands_still(t *testing.T) {
+	t.Parallel()
+	srv := startServer(t)
+	a := newTestNode(t, srv, "a", 1)
+	a.run(t)
+	a.control(t, "")
+	spread(t, 1, a)
+	nc, js := srv.connect()
+	asked := make(chan struct{}, 100)
+	for range 4 { // NATS gives most questions to one of these
+		if _, err := nc.QueueSubscribe(controlSubject("", controlCluster), "q", func(*nats.Msg) { asked <- struct{}{} }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := nc.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	o := NewOperator(js, "")
+	for len(asked) == 0 {
+		if v, err := o.Cluster(t.Context()); err != nil || len(v.Members) != 1 {
+			t.Fatalf("got %+v, %v, want the view of the one that lives", v, err)
+		}
 	}
 }
 

@@ -103,12 +103,31 @@ func (o *Operator) ask(ctx context.Context, subject string, request order, into 
 	if err != nil {
 		return err
 	}
-	m, err := o.nc.RequestWithContext(ctx, controlSubject(o.prefix, subject), data)
+	inbox := o.nc.NewInbox()
+	sub, err := o.nc.SubscribeSync(inbox)
 	if err != nil {
-		return nobody(err)
+		return fmt.Errorf("cluster: %w", err)
 	}
-	return answered(m, into)
+	defer func() { _ = sub.Unsubscribe() }() // of a connection that is closed: gone anyway
+	for {
+		if err := o.nc.PublishRequest(controlSubject(o.prefix, subject), inbox, data); err != nil {
+			return fmt.Errorf("cluster: %w", err)
+		}
+		waiting, cancel := context.WithTimeout(ctx, askAgain)
+		m, err := sub.NextMsgWithContext(waiting)
+		cancel()
+		switch {
+		case err == nil:
+			return answered(m, into)
+		case ctx.Err() != nil || !errors.Is(err, context.DeadlineExceeded):
+			return nobody(err)
+		}
+	}
 }
+
+// askAgain is after how long a question is asked again. NATS gives one that any node may answer to one of them, and that one may stand still, or
+// have been killed a moment ago. All that is asked for can be asked for twice. Too low: a busy node works for nothing. Too high: the operator waits.
+const askAgain = time.Second
 
 func nobody(err error) error {
 	if errors.Is(err, nats.ErrNoResponders) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, nats.ErrTimeout) {

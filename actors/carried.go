@@ -29,6 +29,7 @@ type carried struct {
 	starvedAt  time.Time         // when the reader was last seen waiting for room that there was not
 	cutOff     bool              // the connection ended about then
 
+	past       *past        // for the page; it has a lock of its own
 	dispatched atomic.Int64 // Unix ns of the newest dispatch; 0: none
 	heard      atomic.Int64 // Unix ns of the newest message of any kind; 0: none
 	vital      vital        // of the shard's actor
@@ -48,7 +49,7 @@ type memo struct {
 const generationsApart = 1000
 
 func newCarried(poke func()) *carried {
-	c := &carried{tracker: gateway.NewTracker(), poke: poke}
+	c := &carried{tracker: gateway.NewTracker(), poke: poke, past: newPast()}
 	c.marks.Store(&marks{})
 	return c
 }
@@ -128,7 +129,7 @@ func (c *carried) starved() bool { return !c.starvedAt.IsZero() && time.Since(c.
 // everything is stored by the time that a shard.gap is which is published now, for that one comes behind.
 func (c *carried) reached() int64 { return max(c.tracker.Seq(), c.marks.Load().reached()) }
 
-// Received, Acked, Guilds, LastDispatch, LastHeard, Unsaved and Unanswered implement messages.Live.
+// Received, Acked, Guilds, LastDispatch, LastHeard, Unsaved, Unanswered and History implement messages.Live.
 func (c *carried) Received() int64         { return c.tracker.Seq() }
 func (c *carried) Acked() int64            { return c.marks.Load().acked() }
 func (c *carried) Guilds() int             { return c.tracker.Guilds() }
@@ -136,6 +137,8 @@ func (c *carried) LastDispatch() time.Time { return instant(c.dispatched.Load())
 func (c *carried) LastHeard() time.Time    { return instant(c.heard.Load()) }
 func (c *carried) Unsaved() time.Time      { return instant(c.unsaved.Load()) }
 func (c *carried) Unanswered() time.Time   { return c.vital.since() }
+
+func (c *carried) History() *messages.ShardHistory { return c.past.history() }
 
 // unixMilli is 0 where the time is not known.
 func unixMilli(t time.Time) int64 {

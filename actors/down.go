@@ -22,6 +22,7 @@ func (s *shard) down(e gateway.Down) {
 	if e.Reason == gateway.DownInvalid {
 		s.answered()
 	}
+	s.carried.past.ended(e)
 	text := downText(e, s.loss)
 	s.status.LastError, s.carried.lastError, s.carried.after = text, text, e.Reason
 	s.life.Fail(e.Reason, e.CloseCode, text)

@@ -108,6 +108,7 @@ func (s *shard) wantPermit() {
 func (s *shard) permitSpent() {
 	s.carried.identified = true
 	s.life.Step("identify")
+	s.carried.past.identified()
 	s.Meters.Identify(s.ID, s.Pool)
 	if s.permit != nil {
 		s.permit.Spent()
@@ -161,6 +162,7 @@ func dialOutcome(ctx context.Context, err error) string {
 func (s *shard) up(e gateway.Up) {
 	c := s.carried
 	s.serves(e.Resumed)
+	c.past.up(e.Resumed)
 	c.lastError, c.cutOff, c.starvedAt = "", false, time.Time{}
 	s.status.LastError = ""
 	how := "identified"
@@ -195,6 +197,7 @@ func (s *shard) loaded() {
 func (s *shard) gap(e gateway.Gap) {
 	c := s.carried
 	c.lost = e.Session
+	s.bereft(e.Session, e.Reason)
 	if c.gap != nil {
 		return // still the same gap: it began with the first session that was lost
 	}
@@ -264,6 +267,7 @@ func (s *shard) report(note string) {
 	if note == "" && next == s.status {
 		return
 	}
+	s.chronicle(&next, note)
 	s.status = next
 	s.root.Send(s.Health, messages.ShardChanged{Status: next, Note: note})
 }

@@ -49,6 +49,10 @@ func (h *health) Receive(ctx actor.Context) {
 		h.brokerDown()
 	case query:
 		ctx.Respond(h.snapshot(m))
+	case messages.SampleQuery:
+		ctx.Respond(h.sample(m.Into))
+	case messages.HistoryQuery:
+		ctx.Respond(h.history(m.ShardID))
 	}
 }
 

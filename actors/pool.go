@@ -205,6 +205,7 @@ func (p *pool) HandleFailure(_ *actor.ActorSystem, sup actor.Supervisor, child *
 func (p *pool) halt(sup actor.Supervisor, child *actor.PID, id int, err error) {
 	p.Log.Error("shard refused for good", "shard_id", id, "pool_id", p.assign.Pool, "err", err)
 	p.kept.shards[id].halted = err
+	p.kept.shards[id].past.add(messages.Halted, "refused for good: "+err.Error(), "", true)
 	halted := messages.ShardHalted{Pool: p.assign.Pool, ShardID: id, Err: err}
 	p.root.Send(p.health, halted)
 	p.root.Send(p.parent, halted)
@@ -222,6 +223,7 @@ func (p *pool) restart(sup actor.Supervisor, child *actor.PID, id int, stats *ac
 	class := telemetry.ClassFailure
 	if v == bug {
 		class = telemetry.ClassPanic
+		p.kept.shards[id].past.add(messages.Disconnected, "started again after a fault of drover's own; the log has it", "", true)
 	}
 	p.Meters.Restart(id, p.assign.Pool, class)
 	log := p.Log.Warn

@@ -62,6 +62,8 @@ func (r *root) Receive(ctx actor.Context) {
 		r.lifeCycle(ctx, m)
 	case messages.StatusQuery:
 		r.askHealth(ctx)
+	case messages.SampleQuery, messages.HistoryQuery:
+		ctx.Forward(r.health)
 	case messages.ShardHalted:
 		r.shardHalted(m)
 	case messages.BotRefused:

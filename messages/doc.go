@@ -25,6 +25,7 @@
 //	Drained        shards → pools → root        the sender serves nothing any more
 //	Drain, Flushed root → publisher → root      after the last shard: its life-cycle events are in the window
 //	StatusQuery    system → root → health       answer with NodeStatus
+//	SampleQuery, HistoryQuery   the same way       answer with what is measured of all shards, with one shard's history
 //
 // Values are immutable once sent.
 package messages

@@ -29,6 +29,7 @@ type Live interface {
 	Unanswered() time.Time
 	// Unsaved is since when a checkpoint is due that has not been written; zero: none is.
 	Unsaved() time.Time
+	History() *ShardHistory // what the shard remembers of itself
 }
 
 // ShardStarted tells health that a shard exists.

@@ -73,6 +73,7 @@ func (p *placement) run() error {
 	p.owned.Go(func() { p.claim(p.life) })
 	control, err := cluster.StartControl(cluster.ControlOptions{
 		JetStream: p.s.broker.JetStream(), Prefix: p.s.cfg.Streams.Prefix, Node: p.node, Version: p.s.o.Version, Shards: p.s.ownShards,
+		Shard:   p.s.web.Shard,
 		Restart: func(shardID int) { p.s.tell(messages.RestartShard{ShardID: shardID}) },
 	})
 	if err != nil {

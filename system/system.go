@@ -115,6 +115,7 @@ func New(cfg config.Config, o Options) (*System, error) {
 	s.telemetry.Meters.Observe(s.Status)
 	s.web = web.New(web.Options{
 		Addr: cfg.HTTP.Addr, Status: s.Status, Traffic: s.Traffic, Cluster: s.Cluster, Metrics: s.telemetry.Handler(),
+		Sample: s.sample, History: s.history, Remote: s.remoteShard, Address: s.addressOf,
 		Node: cfg.Cluster.Node, Version: o.Version, PoolID: cfg.Pool.ID, Log: s.log,
 	})
 	return s, nil

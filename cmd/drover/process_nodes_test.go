@@ -60,7 +60,7 @@ func TestShards_of_two_nodes_are_shared_out_shown_moved_and_taken_over(t *testin
 	if code, body := httpGet(t, nodes["a"].url+"/api/v1/shards?scope=cluster"); code != 200 || strings.Count(body, `"state":"ready"`) != 8 {
 		t.Errorf("got %d %.300s, want all 8 shards at every node", code, body)
 	}
-	if code, body := httpGet(t, nodes["b"].url+"/?scope=cluster"); code != 200 || !strings.Contains(body, `data-node="a"`) || strings.Count(body, `title="Shard `) != 8 {
+	if code, body := httpGet(t, nodes["b"].url+"/?scope=cluster"); code != 200 || !strings.Contains(body, `data-node="a"`) || strings.Count(body, `aria-label="Shard `) != 8 {
 		t.Errorf("got %d, want a page with both nodes and all 8 shards", code)
 	}
 	text := verb(t, 0, "shards", "list", "--nats", natsURL)

@@ -33,6 +33,8 @@ type ControlOptions struct {
 	Version   string
 	// Shards are those of this node.
 	Shards func(context.Context) ([]messages.ShardStatus, error)
+	// Shard is one of them with its history; found is false where it is not this node's. nil: nobody can ask.
+	Shard func(ctx context.Context, shardID int) (detail messages.ShardDetail, found bool, err error)
 	// Restart has a shard of this node connect again. It does not wait.
 	Restart func(shardID int)
 }
@@ -84,6 +86,8 @@ type order struct {
 	Node  string `json:"node"` // where to; of drain and restart who is meant, since two names may have one subject
 	Shard int    `json:"shard"`
 	Dry   bool   `json:"dry_run"` // tell what would be done, and do nothing
+	// Detail asks, on the subject of all shards, for the one of Shard with its history. Only the node that serves it answers.
+	Detail bool `json:"detail,omitempty"`
 }
 
 // errNotMeant has a node leave the answer to another one.
@@ -173,9 +177,12 @@ func (c *Control) view() View {
 	return v
 }
 
-func (c *Control) shards(order) (any, error) {
+func (c *Control) shards(o order) (any, error) {
 	ctx, cancel := context.WithTimeout(c.life, answerTime)
 	defer cancel()
+	if o.Detail {
+		return c.shard(ctx, o.Shard)
+	}
 	list, err := c.o.Shards(ctx)
 	if list == nil {
 		list = []messages.ShardStatus{}

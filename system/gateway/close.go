@@ -125,6 +125,9 @@ func disallowedRemedy(privileged []string) string {
 	return fmt.Sprintf("The bot may not use all of the privileged intents %s: switch them on in the developer portal (Bot, Privileged Gateway Intents), or take them out of discord.intents (DISCORD_INTENTS).", strings.Join(privileged, ", "))
 }
 
+// CloseName is what a close code means, in Discord's words.
+func CloseName(code int) string { return closeName(code) }
+
 func closeName(code int) string {
 	switch code {
 	case 0, 1005, 1006:

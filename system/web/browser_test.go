@@ -80,6 +80,7 @@ func (n *node) flow(perTick float64) {
 }
 
 func TestBrowser(t *testing.T) {
+	t.Parallel()
 	n := unwell()
 	url := start(t, n, 50*time.Millisecond)
 	b := open(t)
@@ -102,9 +103,9 @@ func TestBrowser(t *testing.T) {
 		if got := read[int](t, b, `document.querySelectorAll("#pools .sq:not(.ready):not([data-letter])").length`); got != 0 {
 			t.Errorf("%d squares that are not ready have no letter", got)
 		}
-		title := read[string](t, b, `document.querySelector("#pools .sq.halted").title`)
+		title := read[string](t, b, `document.querySelector("#pools .sq.halted").ariaLabel`)
 		if !strings.HasPrefix(title, "Shard 17: halted · 812 guilds") {
-			t.Errorf("got title %q", title)
+			t.Errorf("got name %q", title)
 		}
 	})
 	t.Run("says_in_words_what_is_missing", func(t *testing.T) {
@@ -124,8 +125,8 @@ func TestBrowser(t *testing.T) {
 	t.Run("draws_the_rate", func(t *testing.T) {
 		for range 40 {
 			n.flow(900)
-			before := len(read[string](t, b, `document.querySelector(".spark polyline")?.getAttribute("points") ?? ""`))
-			b.until(t, fmt.Sprintf(`(document.querySelector(".spark polyline")?.getAttribute("points") ?? "").length > %d`, before))
+			before := read[string](t, b, `document.querySelector(".spark polyline")?.getAttribute("points") ?? ""`)
+			b.until(t, fmt.Sprintf(`(document.querySelector(".spark polyline")?.getAttribute("points") ?? "") !== %q`, before))
 		}
 		b.until(t, `document.querySelector("#tile-rate b").textContent !== "0"`)
 	})
@@ -183,38 +184,8 @@ func TestBrowser(t *testing.T) {
 	}
 }
 
-func TestBrowser_1000_shards(t *testing.T) {
-	n := made(1000)
-	for i := range n.status.Shards {
-		n.status.Shards[i].State = messages.AllStates[[]int{3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 1, 1, 0, 2, 4}[(i*7919)%20]]
-	}
-	n.status.Shards[617].State = messages.Halted
-	n.status.ShardsReady, n.status.IsReady, n.status.Reasons = 749, false, []string{"251 of 1000 shards are not ready"}
-	n.status.Budget.Waiting, n.status.Budget.ETA = 100, 35*time.Second
-	url := start(t, n, 100*time.Millisecond)
-	b := open(t)
-	b.do(t, chromedp.EmulateViewport(1280, 900), chromedp.Navigate(url), chromedp.WaitVisible(chromedp.CSS("#tiles")))
-	b.until(t, `document.getElementById("link").textContent === "Live"`)
-	if got := read[int](t, b, `document.querySelectorAll("#pools .sq").length`); got != 1000 {
-		t.Errorf("got %d squares, want 1000", got)
-	}
-	if got := read[int](t, b, `document.querySelectorAll(".trouble tbody tr").length`); got != maxTrouble {
-		t.Errorf("got %d lines of trouble, want %d", got, maxTrouble)
-	}
-	if height := read[float64](t, b, `document.getElementById("pools").getBoundingClientRect().height`); height > 2000 {
-		t.Errorf("the grid is %v pixels high, want at most two screens", height)
-	}
-	b.shoot(t, "thousand")
-	b.do(t, scheme("dark"))
-	b.shoot(t, "thousand-dark")
-	n.set(func(s *messages.NodeStatus) { *s = made(1000).status })
-	b.until(t, `document.querySelectorAll("#pools .sq.ready").length === 1000`)
-	if said := b.said(); len(said) > 0 {
-		t.Errorf("the browser complained: %v", said)
-	}
-}
-
 func TestBrowser_without_script(t *testing.T) {
+	t.Parallel()
 	url := start(t, unwell(), 50*time.Millisecond)
 	b := open(t)
 	b.do(t, command(emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: true}), chromedp.Navigate(url), chromedp.WaitVisible(chromedp.CSS("#tiles")))
@@ -223,6 +194,7 @@ func TestBrowser_without_script(t *testing.T) {
 }
 
 func TestPolicy_is_in_force(t *testing.T) {
+	t.Parallel()
 	url := start(t, made(1), time.Second)
 	b := open(t)
 	b.do(t, chromedp.Navigate(url), chromedp.WaitVisible(chromedp.CSS("#tiles")))

@@ -28,6 +28,12 @@ type browser struct {
 // open starts a Chromium of its own. Without one the test fails: the page is not tested otherwise.
 func open(t *testing.T) *browser {
 	t.Helper()
+	return openFor(t, 90*time.Second)
+}
+
+// openFor starts one for a longer test.
+func openFor(t *testing.T, most time.Duration) *browser {
+	t.Helper()
 	path := ""
 	for _, p := range []string{"/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"} {
 		if _, err := os.Stat(p); err == nil {
@@ -60,7 +66,7 @@ func open(t *testing.T) *browser {
 		t.Fatal(err)
 	}
 	var cancel context.CancelFunc
-	b.ctx, cancel = context.WithTimeout(tab, 90*time.Second)
+	b.ctx, cancel = context.WithTimeout(tab, most)
 	t.Cleanup(cancel)
 	return b
 }
@@ -84,7 +90,9 @@ func (b *browser) listen(event any) {
 func (b *browser) complain(text string) {
 	b.lock.Lock()
 	defer b.lock.Unlock()
-	b.complaints = append(b.complaints, text)
+	if len(b.complaints) < 20 { // what is wrong in each picture comes again with each
+		b.complaints = append(b.complaints, text)
+	}
 }
 
 // do runs actions and fails the test if one fails.
@@ -104,8 +112,14 @@ func (b *browser) said() []string {
 // until waits for a JavaScript expression to become true; b.ctx bounds the wait. The page is asked at each frame.
 func (b *browser) until(t *testing.T, expression string) {
 	t.Helper()
+	b.within(t, 20*time.Second, expression)
+}
+
+// within is until with another bound.
+func (b *browser) within(t *testing.T, most time.Duration, expression string) {
+	t.Helper()
 	wait := `new Promise(ok => { const look = () => (` + expression + `) ? ok(true) : requestAnimationFrame(look); look() })`
-	ctx, cancel := context.WithTimeout(b.ctx, 20*time.Second)
+	ctx, cancel := context.WithTimeout(b.ctx, most)
 	defer cancel()
 	if _, err := chromedp.Run(ctx, chromedp.Evaluate[bool](wait, chromedp.EvalAwaitPromise)); err != nil {
 		t.Fatalf("never true: %s: %v; it said: %v", expression, err, b.said())

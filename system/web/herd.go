@@ -3,6 +3,7 @@ package web
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -17,6 +18,7 @@ type memberView struct {
 	Pools, Shards       string
 	Whole               bool // all its shards are ready
 	Seen                string
+	Rate, Latency       string // of its shards: all events, the median heartbeat
 }
 
 // herdTicks is how much rarer the page of all nodes is brought up to date than that of one: each time all nodes are asked.
@@ -96,7 +98,7 @@ func poolList(pools []int) string {
 // herd makes the view one of all nodes.
 func (v *view) herd(of *snapshot, now time.Time) {
 	c := of.cluster
-	v.Scope, v.Uptime = "cluster", ""
+	v.Uptime, v.Budget.OfThisNode = "", true
 	total, ready, holder := map[string]int{}, map[string]int{}, map[int]string{}
 	for i := range c.Shards {
 		holder[c.Shards[i].Pool] = c.Shards[i].Node
@@ -121,6 +123,32 @@ func (v *view) herd(of *snapshot, now time.Time) {
 		v.Nodes = append(v.Nodes, n)
 	}
 	v.Tiles = herdTiles(of, now)
+}
+
+// speeds adds to the lines of the nodes how many events they have, and how long their heartbeats take.
+func (v *view) speeds(of *snapshot, rateOf func(id int) float32) {
+	events, known, beats := map[string]float64{}, map[string]bool{}, map[string][]float64{}
+	for i := range of.cluster.Shards {
+		s := &of.cluster.Shards[i]
+		if r := rateOf(s.ID); r == r {
+			events[s.Node], known[s.Node] = events[s.Node]+float64(r), true
+		}
+		if s.HeartbeatLatencyMS > 0 {
+			beats[s.Node] = append(beats[s.Node], s.HeartbeatLatencyMS)
+		}
+	}
+	for i := range v.Nodes {
+		n := &v.Nodes[i]
+		n.Rate, n.Latency = "–", "–"
+		if known[n.Name] {
+			n.Rate = rate(events[n.Name])
+		}
+		if all := beats[n.Name]; len(all) > 0 {
+			slices.Sort(all)
+			number, unit := latency(time.Duration(all[len(all)/2] * float64(time.Millisecond)))
+			n.Latency = number + "\u00a0" + unit
+		}
+	}
 }
 
 func memberState(m *messages.MemberStatus) (text, class string) {

@@ -127,6 +127,7 @@ func TestHerd_asks_nobody_while_nobody_looks(t *testing.T) {
 }
 
 func TestBrowser_all_nodes(t *testing.T) {
+	t.Parallel()
 	n := made(4)
 	status := make(chan messages.ClusterStatus, 1)
 	status <- herd()

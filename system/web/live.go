@@ -3,8 +3,6 @@ package web
 import (
 	"bytes"
 	"context"
-	"encoding/json"
-	"net/http"
 	"slices"
 	"sync"
 	"time"
@@ -27,7 +25,13 @@ type live struct {
 	last    snapshot  // the newest that was had
 	lastAt  time.Time // zero: none yet
 	viewers map[chan []byte]struct{}
+	seated  int           // viewers that ask for themselves
+	gone    chan struct{} // closed with the end
 	shown   shown
+	pulse   pulse    // while somebody looks
+	columns *columns // that the viewers have
+	ticks   int
+	rings   *rings // of the node; nil for all nodes, which have no charts
 }
 
 // snapshot is what a page shows: a node, or all of them.
@@ -56,7 +60,7 @@ const (
 )
 
 func newLive(tick time.Duration, ask func(ctx context.Context) (snapshot, error)) *live {
-	return &live{ask: ask, tick: tick, viewers: map[chan []byte]struct{}{}}
+	return &live{ask: ask, tick: tick, viewers: map[chan []byte]struct{}{}, gone: make(chan struct{})}
 }
 
 // run ends with ctx, and then lets the viewers go.
@@ -93,6 +97,7 @@ func (l *live) end() {
 	l.lock.Lock()
 	defer l.lock.Unlock()
 	l.closed = true
+	close(l.gone)
 	for viewer := range l.viewers {
 		l.drop(viewer)
 	}
@@ -115,15 +120,27 @@ func (l *live) view(status *snapshot, err error, now time.Time) *view {
 
 func (l *live) viewLocked(status *snapshot, err error, now time.Time) *view {
 	if err == nil {
-		return newView(status, &l.history, now)
+		return l.newView(status, now)
 	}
 	last := &l.last
 	if l.lastAt.IsZero() {
 		status.Started = now
 		last = status
 	}
-	v := newView(last, &l.history, now)
+	v := l.newView(last, now)
 	v.silence(l.lastAt)
+	return v
+}
+
+// newView is a page without silence. The lock is held.
+func (l *live) newView(of *snapshot, now time.Time) *view {
+	v := newView(of, &l.history, now)
+	if l.rings != nil {
+		v.Charts = chartsOf(l.rings)
+	}
+	if of.cluster != nil {
+		v.speeds(of, l.rate)
+	}
 	return v
 }
 
@@ -143,20 +160,52 @@ func (l *live) update(status *snapshot, err error, now time.Time) {
 		l.last, l.lastAt = *status, now
 	}
 	if len(l.viewers) == 0 {
-		l.shown = shown{}
+		l.shown, l.pulse, l.columns = shown{}, pulse{}, nil
 		return
 	}
-	changed := l.shown.change(l.viewLocked(status, err, now))
-	if len(changed) == 0 {
-		return
+	var message []byte
+	if changed := l.shown.change(l.viewLocked(status, err, now)); len(changed) > 0 {
+		message = frame("", changed)
 	}
-	l.send(changed)
+	if l.ticks++; err == nil {
+		l.pulse.add(now, status.Shards)
+		if l.lazy || l.ticks%herdTicks == 0 {
+			message = append(message, l.fresh(status, now)...)
+		}
+	}
+	l.send(message)
 }
 
-func (l *live) send(changed map[string]string) {
-	message, err := json.Marshal(changed)
-	if err != nil {
-		return // cannot be: strings only
+// fresh is the columns that have changed. The lock is held.
+func (l *live) fresh(status *snapshot, now time.Time) []byte {
+	all := newColumns(status, l.rate, now)
+	changed := all.change(l.columns)
+	l.columns = all
+	if changed == nil {
+		return nil
+	}
+	return frame("shards", changed)
+}
+
+// rate is a shard's events per second. The lock is held.
+func (l *live) rate(id int) float32 {
+	if r := l.pulse.rate(id); r == r || l.rings == nil {
+		return r
+	}
+	return l.rings.rateOf(id) // somebody has just begun to look
+}
+
+// push sends a message of another kind to all viewers.
+func (l *live) push(message []byte) {
+	l.lock.Lock()
+	defer l.lock.Unlock()
+	l.send(message)
+}
+
+// send hands a message to all viewers. The lock is held.
+func (l *live) send(message []byte) {
+	if len(message) == 0 {
+		return
 	}
 	for viewer := range l.viewers {
 		select {
@@ -193,7 +242,7 @@ func (s *shown) change(v *view) map[string]string {
 
 // sectionNames are the definitions in page.html that /live brings up to date, each an element of that id;
 // the pools come on top.
-var sectionNames = []string{"head", "tiles", "nodes", "states", "types", "notices"}
+var sectionNames = []string{"head", "tiles", "nodes", "budget", "charts", "states", "types", "notices"}
 
 func render(name string, data any) string {
 	var out bytes.Buffer
@@ -201,66 +250,4 @@ func render(name string, data any) string {
 		return "" // cannot be: the tests render every section
 	}
 	return out.String()
-}
-
-// serve is /live: server-sent events, each a JSON object of section → HTML. The first holds the whole page.
-func (l *live) serve(w http.ResponseWriter, r *http.Request) {
-	w.Header().Set("Content-Type", "text/event-stream")
-	w.Header().Set("X-Accel-Buffering", "no") // nginx would hold the events back
-	if r.Method == http.MethodHead {
-		return
-	}
-	status, err := l.ask(r.Context())
-	viewer, first := l.join(&status, err)
-	if viewer == nil {
-		w.Header().Set("Retry-After", "10")
-		http.Error(w, "too many viewers, or the node is stopping", http.StatusServiceUnavailable)
-		return
-	}
-	defer l.leave(viewer)
-	control := http.NewResponseController(w)
-	_ = control.SetReadDeadline(time.Time{}) // the request is read; its deadline would end the stream
-	write := func(message []byte) bool {
-		_ = control.SetWriteDeadline(time.Now().Add(viewerDeadline))
-		_, err := w.Write(append(append([]byte("data: "), message...), '\n', '\n'))
-		return err == nil && control.Flush() == nil
-	}
-	if _, err := w.Write([]byte("retry: 2000\n")); err != nil || !write(first) {
-		return
-	}
-	for {
-		select {
-		case message, ok := <-viewer:
-			if !ok || !write(message) {
-				return
-			}
-		case <-r.Context().Done():
-			return
-		}
-	}
-}
-
-// join adds a viewer and makes its first message; nil when there is no room.
-func (l *live) join(status *snapshot, err error) (viewer chan []byte, first []byte) {
-	l.lock.Lock()
-	defer l.lock.Unlock()
-	if l.closed || len(l.viewers) >= maxViewers {
-		return nil, nil
-	}
-	v := l.viewLocked(status, err, time.Now())
-	first, failed := json.Marshal(map[string]string{"main": render("main", v)})
-	if failed != nil {
-		return nil, nil // cannot be: strings only
-	}
-	viewer = make(chan []byte, backlog)
-	l.viewers[viewer] = struct{}{}
-	// What the others see is a little older, so the next update cannot be a difference for everybody.
-	l.shown = shown{}
-	return viewer, first
-}
-
-func (l *live) leave(viewer chan []byte) {
-	l.lock.Lock()
-	defer l.lock.Unlock()
-	l.drop(viewer)
 }

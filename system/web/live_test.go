@@ -17,16 +17,18 @@ import (
 	"drover/messages"
 )
 
-// events reads the server-sent events of a stream, one JSON object per call.
+// events reads the server-sent events of a stream that have no name, one JSON object per call.
 func events(t *testing.T, body io.Reader) func() map[string]string {
 	t.Helper()
 	lines := bufio.NewScanner(body)
 	lines.Buffer(nil, 1<<20)
 	return func() map[string]string {
 		t.Helper()
+		named := false // an event for the script
 		for lines.Scan() {
 			data, ok := strings.CutPrefix(lines.Text(), "data: ")
-			if !ok {
+			if !ok || named {
+				named = strings.HasPrefix(lines.Text(), "event: ")
 				continue
 			}
 			var sections map[string]string

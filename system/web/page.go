@@ -7,15 +7,15 @@ import (
 	"encoding/hex"
 	"html/template"
 	"net/http"
-	"strconv"
+	"path"
 	"time"
 )
 
-//go:embed page.html page.css page.js
+//go:embed *.html *.css *.js *.svg
 var files embed.FS
 
 // pageTemplate has one definition per section of the page; /live sends the same sections again when they change.
-var pageTemplate = template.Must(template.ParseFS(files, "page.html"))
+var pageTemplate = template.Must(template.ParseFS(files, "*.html"))
 
 // page renders the status page, of this node or with scope=cluster of all. It answers 503, with what was last known, when nobody
 // answers.
@@ -29,20 +29,11 @@ func (s *Server) page(w http.ResponseWriter, r *http.Request) {
 		s.o.Log.WarnContext(r.Context(), "page: no status", "err", err)
 	}
 	v := live.view(&status, err, time.Now())
-	var body bytes.Buffer // whole before the first byte is sent, so that an error can still be told
-	if err := pageTemplate.ExecuteTemplate(&body, "page", v); err != nil {
-		s.o.Log.ErrorContext(r.Context(), "page not rendered", "err", err)
-		http.Error(w, "the page could not be rendered", http.StatusInternalServerError)
-		return
-	}
-	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	w.Header().Set("Content-Length", strconv.Itoa(body.Len()))
+	code := http.StatusOK
 	if v.Silent != "" {
-		w.WriteHeader(http.StatusServiceUnavailable)
+		code = http.StatusServiceUnavailable
 	}
-	if _, err := w.Write(body.Bytes()); err != nil {
-		s.o.Log.DebugContext(r.Context(), "answer not written", "err", err)
-	}
+	s.html(w, r, code, "page", v)
 }
 
 // scoped is the page that a request is about. Where ok is false the request is answered.
@@ -62,9 +53,16 @@ func (s *Server) scoped(w http.ResponseWriter, r *http.Request) (of *live, ok bo
 
 const badScope = "scope is node (the default) or cluster"
 
+// assets are the files that the pages load, by their paths.
+var assets = []string{"page.js", "grid.js", "table.js", "shards.js", "charts.js", "theme.js", "page.css", "icon.svg"}
+
+var contentTypes = map[string]string{
+	".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=utf-8", ".svg": "image/svg+xml",
+}
+
 // asset serves an embedded file. Browsers keep it and ask each time whether it is still the same, so a new
 // version of drover never meets an old script.
-func asset(name, contentType string) http.Handler {
+func asset(name string) http.Handler {
 	body, err := files.ReadFile(name)
 	if err != nil {
 		panic("web: " + err.Error()) // cannot be: go:embed has checked the name
@@ -73,7 +71,7 @@ func asset(name, contentType string) http.Handler {
 	tag := `"` + hex.EncodeToString(sum[:8]) + `"`
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
-		h.Set("Content-Type", contentType)
+		h.Set("Content-Type", contentTypes[path.Ext(name)])
 		h.Set("Cache-Control", "no-cache")
 		h.Set("ETag", tag)
 		http.ServeContent(w, r, name, time.Time{}, bytes.NewReader(body))

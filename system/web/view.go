@@ -21,6 +21,8 @@ type view struct {
 	Scopes bool   // there is another page
 
 	Tiles   []tile
+	Budget  budgetView
+	Charts  []chartView // none on the page of all nodes
 	Nodes   []memberView
 	States  []stateView
 	Trouble []shardView // shards that somebody should look at, worst first
@@ -71,6 +73,7 @@ type cellView struct {
 	ID            int
 	Class, Letter string
 	Title         string
+	Query         string // that keeps the scope
 }
 
 type typeView struct {
@@ -81,6 +84,7 @@ type typeView struct {
 type noticeView struct {
 	At        time.Time
 	Who, Text string
+	Shard     string // path of its page; empty: the node itself
 }
 
 // patience is how long a shard may be on its way up before it counts as trouble.
@@ -99,17 +103,8 @@ var order = map[messages.State]int{
 }
 
 func newView(of *snapshot, h *history, now time.Time) *view {
-	s := &of.NodeStatus
-	v := &view{Node: s.Node, Version: s.Version, Uptime: span(now.Sub(s.Started)), Reasons: s.Reasons, Scope: "node", Scopes: of.scopes}
-	switch {
-	case !s.Live:
-		v.Badge, v.BadgeClass = "Stuck", "bad"
-	case s.IsReady:
-		v.Badge, v.BadgeClass = "Ready", "good"
-		v.Reasons = nil
-	default:
-		v.Badge, v.BadgeClass = "Not ready", "wait"
-	}
+	s, v := &of.NodeStatus, newHead(of, now)
+	v.Budget = newBudget(&s.Budget, now)
 	v.shards(s, now)
 	if of.cluster != nil {
 		v.herd(of, now)
@@ -118,11 +113,30 @@ func newView(of *snapshot, h *history, now time.Time) *view {
 	v.Tiles = tiles(s, h, now)
 	v.types(s, h)
 	for _, n := range s.Notices[:min(len(s.Notices), maxNotices)] {
-		who := "node"
+		who, page := "node", ""
 		if n.ShardID >= 0 {
-			who = fmt.Sprintf("shard %d", n.ShardID)
+			who, page = fmt.Sprintf("shard %d", n.ShardID), fmt.Sprintf("/shards/%d", n.ShardID)
 		}
-		v.Notices = append(v.Notices, noticeView{n.At.UTC(), who, n.Text})
+		v.Notices = append(v.Notices, noticeView{n.At.UTC(), who, n.Text, page})
+	}
+	return v
+}
+
+// newHead is what all pages have in common.
+func newHead(of *snapshot, now time.Time) *view {
+	s := &of.NodeStatus
+	v := &view{Node: s.Node, Version: s.Version, Uptime: span(now.Sub(s.Started)), Reasons: s.Reasons, Scope: "node", Scopes: of.scopes}
+	if of.cluster != nil {
+		v.Scope = "cluster"
+	}
+	switch {
+	case !s.Live:
+		v.Badge, v.BadgeClass = "Stuck", "bad"
+	case s.IsReady:
+		v.Badge, v.BadgeClass = "Ready", "good"
+		v.Reasons = nil
+	default:
+		v.Badge, v.BadgeClass = "Not ready", "wait"
 	}
 	return v
 }
@@ -148,6 +162,10 @@ func (v *view) shards(s *messages.NodeStatus, now time.Time) {
 	case n > 100:
 		size = "medium"
 	}
+	query := ""
+	if v.Scope == "cluster" {
+		query = "?scope=cluster"
+	}
 	pools := map[int]*poolView{}
 	for _, shard := range byID(s.Shards) {
 		counts[shard.State]++
@@ -156,7 +174,7 @@ func (v *view) shards(s *messages.NodeStatus, now time.Time) {
 			p = &poolView{ID: shard.Pool, Size: size}
 			pools[shard.Pool] = p
 		}
-		p.Cells = append(p.Cells, newCell(&shard))
+		p.Cells = append(p.Cells, newCell(&shard, query))
 		if troubled(&shard, now) {
 			v.Trouble = append(v.Trouble, newTrouble(&shard, now))
 		}
@@ -195,8 +213,8 @@ func (p *poolView) sum() {
 	}
 }
 
-func newCell(s *messages.ShardStatus) cellView {
-	c := cellView{ID: s.ID, Class: class(s.State), Letter: letter(s.State)}
+func newCell(s *messages.ShardStatus, query string) cellView {
+	c := cellView{ID: s.ID, Class: class(s.State), Letter: letter(s.State), Query: query}
 	parts := []string{fmt.Sprintf("Shard %d: %s", s.ID, s.State), plural(s.Guilds, "guild")}
 	if s.Restarts > 0 {
 		parts = append(parts, plural(s.Restarts, "restart"))

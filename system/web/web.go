@@ -21,6 +21,7 @@ type Server struct {
 	listener net.Listener
 	live     *live        // of this node; nil without a status page
 	herd     *live        // of all nodes; the same
+	rings    *rings       // what the charts show; the same
 	probes   http.Handler // what NewProbes serves instead of the node's routes; else nil
 }
 
@@ -38,6 +39,17 @@ type Options struct {
 	// Cluster answers what all nodes of the bot are and serve. It must return when ctx ends. nil: there is no other node.
 	Cluster func(ctx context.Context) (messages.ClusterStatus, error)
 
+	// Sample measures every shard, for the charts, into the memory of into where that has room. It must return when ctx ends; at an error
+	// into belongs to it. nil: Status is asked instead.
+	Sample func(ctx context.Context, into []messages.ShardSample) ([]messages.ShardSample, error)
+	// History is what one of this node's shards remembers; nil where it is not this node's. It must return when ctx ends. nil: nobody
+	// remembers anything.
+	History func(ctx context.Context, shardID int) (*messages.ShardHistory, error)
+	// Remote is a shard that another node serves; found is false where none does. It must return when ctx ends. nil: there is no other.
+	Remote func(ctx context.Context, shardID int) (detail messages.ShardDetail, found bool, err error)
+	// Address is where another node's HTTP can be reached, host:port; empty: not known. nil: nobody knows any.
+	Address func(node string) string
+
 	// Node, Version and PoolID are told by /health and /ready when Status does not answer.
 	Node, Version string
 	PoolID        *int // the pinned pool, or nil
@@ -45,6 +57,7 @@ type Options struct {
 	Log *slog.Logger // nil discards
 
 	tick time.Duration // how often the page is brought up to date; 0: every second
+	step time.Duration // of the charts; 0: stepLength
 }
 
 // Limits of the server. All requests are small and without a body.
@@ -77,8 +90,9 @@ func New(o Options) *Server {
 	if o.tick == 0 {
 		o.tick = time.Second
 	}
-	s := &Server{o: o}
+	s := &Server{o: o, rings: newRings(o.step, time.Now())}
 	s.live = newLive(o.tick, s.snapshot)
+	s.live.rings = s.rings
 	s.live.traffic = o.Traffic
 	s.herd = newLive(herdTicks*o.tick, s.herdSnapshot)
 	s.herd.lazy = true
@@ -126,6 +140,7 @@ func (s *Server) Serve(ctx context.Context) error {
 	if s.live != nil {
 		owned.Go(func() { s.live.run(running) })
 		owned.Go(func() { s.herd.run(running) })
+		owned.Go(func() { newSampler(s).run(running) })
 	}
 	owned.Go(func() {
 		<-running.Done()
@@ -155,18 +170,25 @@ func (s *Server) handler() http.Handler {
 	mux.HandleFunc("GET /api/v1/shards", s.shards)
 	mux.Handle("GET /metrics", s.o.Metrics)
 	mux.HandleFunc("GET /{$}", s.page)
+	mux.HandleFunc("GET /shards/{id}", s.shardPage)
+	mux.HandleFunc("GET /api/v1/shards/{id}", s.shardJSON)
 	mux.HandleFunc("GET /live", func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Query().Has("shard") {
+			s.shardLive(w, r)
+			return
+		}
 		if live, ok := s.scoped(w, r); ok {
 			live.serve(w, r)
 		}
 	})
-	mux.Handle("GET /page.js", asset("page.js", "text/javascript; charset=utf-8"))
-	mux.Handle("GET /page.css", asset("page.css", "text/css; charset=utf-8"))
+	for _, name := range assets {
+		mux.Handle("GET /"+name, asset(name))
+	}
 	return http.MaxBytesHandler(guard(mux), maxBody)
 }
 
-// policy lets the page load its own script and style sheet, and nothing else.
-const policy = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; " +
+// policy lets the page load its own scripts, style sheet and icon, and nothing else.
+const policy = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; " +
 	"base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
 // guard puts the security headers on every answer.

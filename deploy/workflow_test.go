@@ -50,7 +50,7 @@ func TestWorkflow_faults_are_noticed(t *testing.T) {
 		old, new string
 		want     string
 	}{
-		{"a target that .ci/run does not have", ".github/workflows/ci.yml", "[test, ", "[test, cover, ", "every commit"},
+		{"a target that .ci/run does not have", ".github/workflows/ci.yml", "[test]", "[test, cover]", "every commit"},
 		{"a target that .ci/run has alone", ".ci/run", "make test", "make test\nmake demo", "every commit"},
 		{"a target that there is not", ".github/workflows/ci.yml", "audit,", "odit,", "odit"},
 		{"an action by its tag", ".github/workflows/ci.yml", "      - *checkout\n", "      - *checkout\n      - uses: actions/cache@v4\n", "actions/cache@v4"},

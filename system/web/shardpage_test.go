@@ -154,9 +154,11 @@ func TestBrowser_a_shard_has_a_history(t *testing.T) {
 			sim.CloseAll(gatewaysim.One(id), 4009, "")
 			b.until(t, `[...document.querySelectorAll(".closes tbody tr")].map(r => r.innerText.split("\t").slice(0, 3).join()).join(";") === "4000,unknown error,1;4009,session timed out,1" &&
 				document.querySelector(".events tbody").innerText.includes("session lost: events may be missing")`)
-			counts := read[map[string]string](t, b, `Object.fromEntries([...document.querySelectorAll(".counts dl div")].map(d => [...d.children].map(c => c.textContent)))`)
-			if counts["Sessions begun"] != "1" || counts["Resumes that worked"] != "1" || counts["Identifies sent"] != "1" {
-				t.Errorf("got %v, want a session that was resumed once", counts)
+			counts := read[map[string]int](t, b, `Object.fromEntries([...document.querySelectorAll(".counts dl div")].map(d => [d.children[0].textContent, +d.children[1].textContent]))`)
+			// The first session began here, or the other node handed it over; and the next one may have begun by now.
+			up := counts["Sessions begun"] + counts["Resumes that worked"]
+			if counts["Resumes that worked"] == 0 || up < 2 || up > 3 || counts["Sessions begun"] > counts["Identifies sent"] {
+				t.Errorf("got %v, want a session that was resumed after the close", counts)
 			}
 			b.until(t, `document.querySelector(".strip rect.disconnected")`)
 			if c.node == "ash" { // by now a step of the charts is over

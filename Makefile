@@ -16,7 +16,7 @@ TOOLS        := $(CURDIR)/.bin
 .DEFAULT_GOAL := help
 SHELL         := /bin/bash
 .SHELLFLAGS   := -eu -o pipefail -c
-.PHONY: help test check lint tools servers audit demo build dashboards collector-check stack release deploy-check deploy-check-quick fuzz fuzz-smoke random-smoke bench bench-report loadtest loadtest-quick cover clean
+.PHONY: help test check lint tools servers audit demo build dashboards pictures collector-check stack release deploy-check deploy-check-quick fuzz fuzz-smoke random-smoke bench bench-report loadtest loadtest-quick cover clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -71,6 +71,9 @@ build: ## a static binary, bin/drover
 dashboards: ## write deploy/dashboards/*.json anew, from their description in Go
 	$(GO) generate ./deploy/dashboards
 	deploy/helm/check sync
+
+pictures: ## take docs/images anew (a quarter of an hour: their charts show so much)
+	$(GO) test ./system/web -run Pictures -rewrite -timeout 40m
 
 collector-check: ## build a real OpenTelemetry collector and send a metric through deploy/otel/collector.yaml
 	GO=$(GO) deploy/otel/check $(TOOLS)

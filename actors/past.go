@@ -67,7 +67,7 @@ func (p *past) add(state messages.State, text, session string, bad bool) {
 	p.code, p.bad = 0, false
 	if last := p.last(1); last != nil && state == messages.Disconnected && l.bad { // after "connecting"
 		if before := p.last(2); before != nil && p.stateOf(last) == messages.Connecting && last.text == "" && before.repeats(&l) {
-			before.until, before.times = now, min(before.times, 1<<16-2)+1
+			before.until, before.times, before.text = now, min(before.times, 1<<16-2)+1, l.text
 			p.drop()
 			return
 		}
@@ -77,7 +77,17 @@ func (p *past) add(state messages.State, text, session string, bad bool) {
 
 // repeats reports that m says the same as l did.
 func (l *line) repeats(m *line) bool {
-	return l.text == m.text && l.state == m.state && l.bad == m.bad && l.code == m.code && l.session == m.session
+	return undigited(l.text) == undigited(m.text) && l.state == m.state && l.bad == m.bad && l.code == m.code && l.session == m.session
+}
+
+// undigited is a text without its numbers: the port that a dial came from, and the address that a name led to, are others at each try.
+func undigited(text string) string {
+	return strings.Map(func(r rune) rune {
+		if r >= '0' && r <= '9' {
+			return -1
+		}
+		return r
+	}, text)
 }
 
 func (p *past) append(l line) {

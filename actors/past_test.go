@@ -6,12 +6,12 @@ import (
 	"runtime"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 	"unsafe"
 
 	"drover/messages"
 	"drover/system/gateway"
+	"drover/system/simtime"
 )
 
 // failedDial is what a shard notes of one: it dials, and there is no connection.
@@ -45,12 +45,12 @@ func TestPast(t *testing.T) {
 		}
 	})
 	t.Run("counts_dials_that_fail_the_same_way_in_one_line", func(t *testing.T) {
-		synctest.Test(t, func(t *testing.T) {
+		simtime.Run(t, func(t *testing.T) {
 			p := newPast()
 			p.ended(gateway.Down{Reason: gateway.DownClosed, CloseCode: 4000})
 			p.add(messages.Disconnected, "closed", "", false)
-			for range 1000 {
-				failedDial(p, "refused")
+			for i := range 1000 {
+				failedDial(p, fmt.Sprintf("read udp 10.0.0.5:%d->10.0.0.%d:53: i/o timeout", 1024+i, i%3))
 				time.Sleep(time.Second)
 			}
 			failedDial(p, "no such host")
@@ -58,7 +58,7 @@ func TestPast(t *testing.T) {
 			if len(h.Events) != 5 || h.Dials != 1001 {
 				t.Fatalf("got %d lines of %d dials, want 5: %+v", len(h.Events), h.Dials, h.Events)
 			}
-			if e := h.Events[2]; e.Times != 1000 || e.Until.Sub(e.At) != 999*time.Second || e.Text != "refused" {
+			if e := h.Events[2]; e.Times != 1000 || e.Until.Sub(e.At) != 999*time.Second || e.Text != "read udp 10.0.0.5:2023->10.0.0.0:53: i/o timeout" {
 				t.Errorf("got %+v, want a thousand in one line", e)
 			}
 			if e := h.Events[4]; e.Code != 4000 {

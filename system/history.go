@@ -2,6 +2,7 @@ package system
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -48,6 +49,9 @@ func (s *System) askHealth(ctx context.Context, query any) (any, error) {
 func (s *System) remoteShard(ctx context.Context, shardID int) (messages.ShardDetail, bool, error) {
 	if s.placement.Load() == nil {
 		return messages.ShardDetail{}, false, nil // there are no others, or nobody knows them yet
+	}
+	if !s.broker.Connected() {
+		return messages.ShardDetail{}, false, errors.New("NATS is away")
 	}
 	return cluster.NewOperator(s.broker.JetStream(), s.cfg.Streams.Prefix).Shard(ctx, shardID, allTime)
 }

@@ -61,7 +61,7 @@ func newScrubbed(to slog.Handler, secrets []string) scrubbed {
 	s := scrubbed{Handler: to}
 	for _, secret := range secrets {
 		if secret = strings.TrimPrefix(strings.TrimSpace(secret), "Bot "); len(secret) >= minSecret {
-			s.secrets = append(s.secrets, secret)
+			s.secrets = append(s.secrets, forms(secret)...)
 		}
 	}
 	return s

@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -79,7 +80,7 @@ func throughTheWorker(t *testing.T, worker, protocol string) {
 	t.Setenv("OTEL_SDK_DISABLED", "")
 	t.Setenv("OTEL_SERVICE_NAME", "")
 	t.Setenv("OTEL_BSP_SCHEDULE_DELAY", "100")
-	node := startNode(t, environ...)
+	node := startNode(t, append([]string{"OTEL_METRICS_EXPORTER=otlp", "OTEL_LOGS_EXPORTER=otlp"}, environ...)...)
 	node.sim.SetRate(200)
 
 	reading := exec.Command(worker)
@@ -115,6 +116,7 @@ func throughTheWorker(t *testing.T, worker, protocol string) {
 		return whole >= 50, fmt.Sprintf("%d whole, %d alone; the worker says %q", whole, alone, "")
 	})
 	node.sim.SetRate(0)
+	interaction := interactionToken(t, node.EmbeddedURL())
 	_ = reading.Process.Signal(syscall.SIGTERM) // it exports what is left
 	if err := reading.Wait(); err != nil {
 		t.Errorf("the worker ended with %v: %s", err, said.String())
@@ -149,15 +151,42 @@ func throughTheWorker(t *testing.T, worker, protocol string) {
 	if sampled < stored/4 || sampled > stored*3/4 {
 		t.Errorf("got %d spans of %d events, want about half of them", sampled, stored)
 	}
-	secrets := []string{token, "interaction_token"}
+	secrets := []string{token, interaction}
 	for _, session := range node.sim.Ledger() {
 		secrets = append(secrets, session.SessionID)
 	}
 	for _, secret := range secrets {
 		if strings.Contains(raw, secret) {
-			t.Errorf("%q is in a span", secret)
+			t.Errorf("%q is in what was exported", secret)
 		}
 	}
+}
+
+// interactionToken is one that a stored interaction has.
+func interactionToken(t *testing.T, url string) (found string) {
+	t.Helper()
+	nc, err := nats.Connect(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	js, err := jetstream.New(nc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	commands, err := js.Stream(t.Context(), "COMMANDS")
+	if err != nil {
+		t.Fatal(err)
+	}
+	last, err := commands.GetMsg(t.Context(), commands.CachedInfo().State.LastSeq)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := regexp.MustCompile(`"token":"([^"]{8,})"`).FindSubmatch(last.Data)
+	if m == nil {
+		t.Fatalf("no token in %s", last.Data)
+	}
+	return string(m[1])
 }
 
 // What goes wrong before a shard serves is in its connection's trace, at the step that it had come to, and the log names the trace.

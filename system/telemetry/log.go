@@ -71,7 +71,7 @@ func newRedactor(w io.Writer, secrets []string) io.Writer {
 		if len(s) < minSecret {
 			continue
 		}
-		for _, form := range []string{s, quoted(s), url.QueryEscape(s), url.PathEscape(s)} {
+		for _, form := range forms(s) {
 			r.secrets = append(r.secrets, []byte(form))
 		}
 	}
@@ -79,6 +79,11 @@ func newRedactor(w io.Writer, secrets []string) io.Writer {
 		return w
 	}
 	return r
+}
+
+// forms are those in which a secret may stand in a text: as it is, in JSON, and in a URL.
+func forms(secret string) []string {
+	return []string{secret, quoted(secret), url.QueryEscape(secret), url.PathEscape(secret)}
 }
 
 // quoted is s as it stands inside a JSON string.

@@ -169,6 +169,7 @@ type metricsService struct {
 func (s metricsService) Export(_ context.Context, m *colmetrics.ExportMetricsServiceRequest) (*colmetrics.ExportMetricsServiceResponse, error) {
 	s.c.mu.Lock()
 	defer s.c.mu.Unlock()
+	fmt.Fprintln(&s.c.raw, m)
 	for _, of := range m.ResourceMetrics {
 		s.c.of = of.Resource.Attributes
 		for _, scope := range of.ScopeMetrics {

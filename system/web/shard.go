@@ -65,11 +65,34 @@ func (s *Server) anyShard(ctx context.Context, id int) (of snapshot, detail mess
 	}
 	ctx, cancel := context.WithTimeout(ctx, statusDeadline)
 	defer cancel()
+	select {
+	case s.asking <- struct{}{}:
+		defer func() { <-s.asking }()
+	case <-ctx.Done():
+		return of, detail, &remoteError{errors.New("too many requests do already")}
+	}
 	detail, found, err = s.o.Remote(ctx, id)
-	if err == nil && !found {
+	switch {
+	case err != nil:
+		err = &remoteError{err}
+	case !found:
 		err = errNoShard
 	}
 	return of, detail, err
+}
+
+// remoteError says why the nodes that may serve a shard did not tell.
+type remoteError struct{ err error }
+
+func (e *remoteError) Error() string { return "the other nodes cannot be asked: " + e.err.Error() }
+func (e *remoteError) Unwrap() error { return e.err }
+
+// whyUnknown is why nothing is known of a shard, in words for those who asked.
+func whyUnknown(err error) string {
+	if remote := (*remoteError)(nil); errors.As(err, &remote) {
+		return remote.Error()
+	}
+	return silent
 }
 
 // shardID is the shard that a request is about. Where ok is false the request is answered.
@@ -81,6 +104,10 @@ func shardID(w http.ResponseWriter, r *http.Request) (id int, ok bool) {
 	}
 	return id, true
 }
+
+// maxAsking bounds how many requests ask other nodes at a time. Nobody has to say who he is, and each is a question to all nodes. Too low: people
+// who look at pages of other nodes' shards wait for one another.
+const maxAsking = 16
 
 // maxShardID is far above any bot.
 const maxShardID = 1 << 20
@@ -94,10 +121,10 @@ func (s *Server) shardJSON(w http.ResponseWriter, r *http.Request) {
 	_, detail, err := s.anyShard(r.Context(), id)
 	switch {
 	case errors.Is(err, errNoShard):
-		http.Error(w, fmt.Sprintf("no node serves shard %d", id), http.StatusNotFound)
+		http.Error(w, fmt.Sprintf("no node serves shard %d, or none has said so within 2 s", id), http.StatusNotFound)
 	case err != nil:
 		s.o.Log.WarnContext(r.Context(), "shard: no status", "err", err)
-		http.Error(w, silent, http.StatusServiceUnavailable)
+		http.Error(w, whyUnknown(err), http.StatusServiceUnavailable)
 	default:
 		s.json(w, r, true, detail)
 	}

@@ -75,7 +75,8 @@ const (
 // newOnePage makes the page. err is why there is no detail.
 func (s *Server) newOnePage(of *snapshot, d *messages.ShardDetail, id int, err error, now time.Time) *onePage {
 	v := &onePage{view: newHead(of, now), ID: id, PrevID: id - 1, NextID: id + 1, State: stateView{Name: "unknown", Class: "disconnected"}}
-	if err != nil && !errors.Is(err, errNoShard) {
+	remote := (*remoteError)(nil)
+	if err != nil && !errors.Is(err, errNoShard) && !errors.As(err, &remote) {
 		v.silence(time.Time{})
 	}
 	v.Reasons = nil // of the node: they stand on its own page
@@ -91,8 +92,11 @@ func (s *Server) newOnePage(of *snapshot, d *messages.ShardDetail, id int, err e
 	}
 	switch {
 	case errors.Is(err, errNoShard):
-		v.Gone = fmt.Sprintf("No node serves shard %d now. It may be moving, or the bot may have fewer shards.", id)
+		v.Gone = fmt.Sprintf("No node serves shard %d now, or none has said so within 2 s. It may be moving, or the bot may have fewer shards.", id)
 		v.Next = ""
+		return v
+	case remote != nil:
+		v.Gone = "Nothing is known of this shard at the moment: " + remote.Error() + "."
 		return v
 	case err != nil:
 		v.Gone = "Nothing is known of this shard at the moment."

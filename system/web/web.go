@@ -19,10 +19,11 @@ import (
 type Server struct {
 	o        Options
 	listener net.Listener
-	live     *live        // of this node; nil without a status page
-	herd     *live        // of all nodes; the same
-	rings    *rings       // what the charts show; the same
-	probes   http.Handler // what NewProbes serves instead of the node's routes; else nil
+	live     *live         // of this node; nil without a status page
+	herd     *live         // of all nodes; the same
+	rings    *rings        // what the charts show; the same
+	asking   chan struct{} // one for each request that asks other nodes at the moment: each is a question to all of them
+	probes   http.Handler  // what NewProbes serves instead of the node's routes; else nil
 }
 
 // Options configure New.
@@ -90,7 +91,7 @@ func New(o Options) *Server {
 	if o.tick == 0 {
 		o.tick = time.Second
 	}
-	s := &Server{o: o, rings: newRings(o.step, time.Now())}
+	s := &Server{o: o, rings: newRings(o.step, time.Now()), asking: make(chan struct{}, maxAsking)}
 	s.live = newLive(o.tick, s.snapshot)
 	s.live.rings = s.rings
 	s.live.traffic = o.Traffic

@@ -18,6 +18,24 @@ import (
 	otlptrace "go.opentelemetry.io/proto/otlp/trace/v1"
 )
 
+func TestExport_keeps_configured_secrets_out_of_errors_of_spans(t *testing.T) {
+	noOTEL(t)
+	c := StartCollector(t)
+	tel := start(t, Options{Node: "n1", Secrets: []string{`very"secret/token`}, Export: Export{Traces: "otlp", Endpoint: c.HTTP, Protocol: "http/protobuf", Sampler: "always_on"}})
+	tel.Tracer.Connect(0, 0, "", 0, "start").Fail("dial", 0, `proxy says very"secret/token`)
+	tel.Tracer.Interrupted(time.Now(), time.Now(), errors.New("NATS says very%22secret%2Ftoken"))
+	shut(t, tel)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	said := map[string]string{}
+	for _, s := range c.spans {
+		said[s.Name] = s.Status.GetMessage()
+	}
+	if said["connect"] != "proxy says "+redacted || said["dial"] != "proxy says "+redacted || said["publishing interrupted"] != "NATS says "+redacted {
+		t.Errorf("got %q, want what is wrong without the secret", said)
+	}
+}
+
 func TestExport_brings_all_three_signals_to_a_receiver(t *testing.T) {
 	for _, protocol := range []string{"http/protobuf", "grpc"} {
 		t.Run(protocol, func(t *testing.T) {

@@ -67,7 +67,7 @@ func (l *Life) Fail(reason string, closeCode int, text string) {
 	if l == nil || l.span == nil {
 		return
 	}
-	text = scrubString(text)
+	text = l.tracer.clean.text(scrubString(text))
 	if l.step != nil {
 		l.step.SetStatus(codes.Error, text)
 		l.endStep()

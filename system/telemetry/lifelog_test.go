@@ -106,6 +106,9 @@ func TestDocs_show_a_filter_that_tells_the_life_of_a_shard(t *testing.T) {
 	}
 
 	n := startNode(t)
+	if err := n.sim.RefuseDials(gatewaysim.HostResume, gatewaysim.Dial503, gatewaysim.Limit{Count: 1}); err != nil {
+		t.Fatal(err)
+	}
 	n.sim.CloseAll(gatewaysim.One(1), 4000, "")
 	eventually(t, "resumed", func() (bool, string) { return n.sim.Counts().Resumed == 1, "" })
 	eventually(t, "ready", n.ready)
@@ -117,7 +120,7 @@ func TestDocs_show_a_filter_that_tells_the_life_of_a_shard(t *testing.T) {
 	if err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	life := []string{"shard ready  identified", "shard down  closed  4000  resume", "shard ready  resumed", "shard down  drain"}
+	life := []string{"shard ready  identified", "shard down  closed  4000  resume", "dial failed      resume", "shard ready  resumed", "shard down  drain"}
 	rest := string(out)
 	for _, want := range life {
 		before, after, found := strings.Cut(rest, want)

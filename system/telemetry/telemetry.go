@@ -174,7 +174,7 @@ func (t *Telemetry) trace(o Options, of *resource.Resource, to *outcome) error {
 		sdktrace.WithBatcher(spanExporter{e, to}), sdktrace.WithResource(of), sdktrace.WithIDGenerator(ids{}),
 		sdktrace.WithSampler(sdktrace.AlwaysSample()), // Tracer.Sample decides, before there is a span
 	)
-	t.Tracer = newTracer(t.spans.Tracer(scopeName, trace.WithInstrumentationVersion(o.Version)), share, t.Meters, o.Node)
+	t.Tracer = newTracer(t.spans.Tracer(scopeName, trace.WithInstrumentationVersion(o.Version)), share, t.Meters, o.Node, o.Secrets...)
 	return nil
 }
 

@@ -21,12 +21,14 @@ type Tracer struct {
 	bound  uint64 // of 1<<63: below it an event is sampled
 	meters *Meters
 	node   string
+	clean  scrubbed // of texts of errors; a handler is not in it
 
 	tail tail
 }
 
-func newTracer(t trace.Tracer, share float64, meters *Meters, node string) *Tracer {
-	return &Tracer{tracer: t, bound: uint64(share * (1 << 63)), meters: meters, node: node}
+// newTracer keeps secrets out of the texts of errors, by the rules of the log.
+func newTracer(t trace.Tracer, share float64, meters *Meters, node string, secrets ...string) *Tracer {
+	return &Tracer{tracer: t, bound: uint64(share * (1 << 63)), meters: meters, node: node, clean: newScrubbed(nil, secrets)}
 }
 
 // Sample decides on one event: nil, it is not sampled. The decision follows from the trace's id, as OpenTelemetry's
@@ -134,7 +136,7 @@ func (t *Tracer) Interrupted(from, to time.Time, why error) {
 	_, span := t.tracer.Start(context.Background(), "publishing interrupted", trace.WithTimestamp(from), trace.WithAttributes(attribute.String("drover.node", t.node)))
 	text := "the connection to NATS was lost"
 	if why != nil {
-		text = scrubString(why.Error())
+		text = t.clean.text(scrubString(why.Error()))
 	}
 	span.SetStatus(codes.Error, text)
 	span.End(trace.WithTimestamp(to))

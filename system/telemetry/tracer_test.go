@@ -98,6 +98,21 @@ func TestTracer_keeps_what_was_slow_repeated_or_dropped(t *testing.T) {
 	}
 }
 
+func TestTracer_keeps_its_bound_where_acknowledgements_cross_a_second_out_of_order(t *testing.T) {
+	tracer, spans := recording(t, 0)
+	tracer.meters = start(t, Options{}).Meters
+	defer tracer.flush() // else a timer sums up after the test
+	edge := time.Unix(1_800_000_000, 0)
+	for i := range 4 * tailRate { // two streams' goroutines take turns
+		d := delivery(time.Minute, 1, nil)
+		d.Acked = edge.Add(time.Duration(i%2*2-1) * time.Millisecond)
+		tracer.Delivered(d, 0)
+	}
+	if got := len(spans.Ended()); got > 2*tailRate {
+		t.Errorf("got %d spans in two seconds, want at most %d", got, 2*tailRate)
+	}
+}
+
 func TestTracer_bounds_what_it_keeps_of_an_outage_and_sums_up_the_rest(t *testing.T) {
 	tel := start(t, Options{})
 	simtime.Run(t, func(t *testing.T) {

@@ -34,7 +34,7 @@ func troubledPast() *messages.ShardHistory {
 func TestShardPage_over_HTTP(t *testing.T) {
 	t.Parallel()
 	n := made(3)
-	remote := errors.New("")
+	remote := errors.New("NATS is away")
 	o := Options{
 		Status: n.Status, tick: time.Hour,
 		Cluster: func(context.Context) (messages.ClusterStatus, error) { return herd(), nil },
@@ -61,7 +61,8 @@ func TestShardPage_over_HTTP(t *testing.T) {
 		{"/shards/1?scope=cluster", 200, []string{`href="/?scope=cluster"`, `href="/shards/2?scope=cluster"`, `/live?shard=1&amp;scope=cluster`}},
 		{"/shards/7", 200, []string{"resuming", `href="http://10.0.0.2:9090/shards/7"`, "session timed out"}},
 		{"/shards/8", 404, []string{"No node serves shard 8"}},
-		{"/shards/9", 503, []string{"Nothing is known"}},
+		{"/shards/9", 503, []string{"Nothing is known of this shard at the moment: the other nodes cannot be asked: NATS is away."}},
+		{"/api/v1/shards/9", 503, []string{"the other nodes cannot be asked: NATS is away"}},
 		{"/shards/x", 404, []string{"named by its number"}},
 		{"/shards/-1", 404, []string{"named by its number"}},
 		{"/shards/99999999999999999999", 404, []string{"named by its number"}},

@@ -202,6 +202,8 @@ func (w *fakeWindow) Flush() {
 	w.mu.Unlock()
 }
 
+func (w *fakeWindow) FlushSoon() { w.Flush() }
+
 func (w *fakeWindow) Pause() {
 	w.mu.Lock()
 	w.pauses++

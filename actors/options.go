@@ -54,6 +54,8 @@ type Window interface {
 	Publish(ctx context.Context, ev *messages.Event) error
 	// Flush sends what was held back since more was to follow (messages.Event.More). It may be called at any time.
 	Flush()
+	// FlushSoon does it within about a millisecond, so that what other shards bring meanwhile goes out together with it.
+	FlushSoon()
 	// Pause stops sending until Replay: what is unacknowledged is unknown.
 	Pause()
 	// Replay sends everything unacknowledged again, in order, under the same ids, and then lets Publish

@@ -53,13 +53,13 @@ type reader struct {
 func (r *reader) run() {
 	defer func() {
 		if p := recover(); p != nil {
-			r.letGo()
+			r.letGo(r.shard.Window.Flush)
 			r.conn.Close(4000, "internal error")
 			r.end(&crash{p, debug.Stack()})
 			drainConn(r.conn)
 		}
 	}()
-	r.conn.BeforeWait(r.pause) // what came together goes out together, and nothing waits for the network
+	r.conn.BeforeWait(r.pause) // what came together goes out together
 	for {
 		payload, err := r.conn.Read()
 		if err == nil {
@@ -67,7 +67,7 @@ func (r *reader) run() {
 			r.frame = gateway.Frame{} // it aliases the connection's buffer, which others have while nothing comes
 		}
 		if err != nil {
-			r.letGo()
+			r.letGo(r.shard.Window.Flush)
 			r.end(err)
 			drainConn(r.conn)
 			return
@@ -80,17 +80,17 @@ func (r *reader) pause() {
 	if wire, inflated := r.conn.Counted(); wire > 0 {
 		r.shard.Meters.Bytes(r.shard.ID, r.shard.Pool, wire, inflated)
 	}
-	r.letGo()
+	r.letGo(r.shard.Window.FlushSoon)
 }
 
-// letGo has the window send what it holds back. That may take long while NATS does not read, which is no silence of Discord's.
-func (r *reader) letGo() {
+// letGo has the window send what it holds back, by flush. That may take long while NATS does not read, which is no silence of Discord's.
+func (r *reader) letGo(flush func()) {
 	if !r.held {
 		return
 	}
 	r.held = false
 	r.blocked.Store(true)
-	r.shard.Window.Flush()
+	flush()
 	r.blocked.Store(false)
 }
 

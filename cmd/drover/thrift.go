@@ -21,7 +21,8 @@ type thrift struct {
 
 	quiet      int       // steps in a row in which little was allocated
 	burst      bool      // since memory was given back last there was one that was not quiet
-	spare      uint64    // held beyond what lived, after memory was given back last
+	lived      uint64    // when memory was given back last
+	spare      uint64    // held beyond that then
 	releasedAt time.Time // zero: not yet
 }
 
@@ -69,19 +70,20 @@ func (t *thrift) step(now time.Time, u usage) (percent int, release bool) {
 	if next := gcPercent(t.rate, u.live); changes(t.percent, next) {
 		t.percent, percent = next, next
 	}
-	least := uint64(worthwhile)
-	if t.burst {
-		least = afterBurst
+	least, live := uint64(worthwhile), u.live
+	if t.burst { // what the collector marked in the middle of it may have died since, and it does not look again while all is quiet
+		least, live = afterBurst, min(u.live, t.lived)
 	}
 	// What the collector leaves lying until its next turn is no reason: it will be used again.
 	least += uint64(max(float64(gcPercent(t.rate, u.live))/100*float64(u.live)-leastRoom, 0))
-	release = t.quiet >= quietTicks && u.held > u.live+t.spare+least && (t.releasedAt.IsZero() || now.Sub(t.releasedAt) >= giveEvery)
+	release = t.quiet >= quietTicks && u.held > live+t.spare+least && (t.releasedAt.IsZero() || now.Sub(t.releasedAt) >= giveEvery)
 	return percent, release
 }
 
 // released notes that memory was given back.
 func (t *thrift) released(u usage) {
-	t.releasedAt, t.spare, t.allocated, t.burst = t.at, u.held-min(u.live, u.held), u.allocated, false
+	t.releasedAt, t.lived, t.allocated, t.burst = t.at, u.live, u.allocated, false
+	t.spare = u.held - min(u.live, u.held)
 }
 
 // gcPercent is the room between two collections, in percent of what lives.

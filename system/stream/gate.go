@@ -65,6 +65,13 @@ func (g *gate) release() {
 	}
 }
 
+// releaseSoon sends it now, or with what follows within a breath.
+func (g *gate) releaseSoon() {
+	if w := g.wire.Load(); w != nil {
+		w.releaseSoon()
+	}
+}
+
 var errBusy = errors.New("stream: a publish still belongs to the connection before")
 
 // dialing begins a new epoch.

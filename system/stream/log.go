@@ -64,6 +64,9 @@ func (l *LogSink) Publish(ctx context.Context, ev *messages.Event) error {
 // Flush does nothing.
 func (l *LogSink) Flush() {}
 
+// FlushSoon does nothing.
+func (l *LogSink) FlushSoon() {}
+
 // Pause does nothing.
 func (l *LogSink) Pause() {}
 

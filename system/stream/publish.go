@@ -174,6 +174,9 @@ func (p *Publisher) Publish(ctx context.Context, ev *messages.Event) error {
 // Flush sends what waits for more to follow (messages.Event.More).
 func (p *Publisher) Flush() { p.b.gate.release() }
 
+// FlushSoon sends it at once if nothing was sent for half a millisecond, and else together with what follows within that time.
+func (p *Publisher) FlushSoon() { p.b.gate.releaseSoon() }
+
 // encode makes an item of an event, whose slices are the caller's again.
 func encode(ev *messages.Event) item {
 	it := item{

@@ -15,8 +15,9 @@ import (
 //   - Read takes the acknowledgements out of what comes (hearing), and leaves everything else to nats.go.
 //
 // What is written is gathered while more is known to follow at once, since each write costs a system call here and,
-// there, one for each of the server's reads and answers. Gathering ends with release, or when there is much. Whoever
-// holds must release before it waits for anything; Publisher.watch releases what a bug holds.
+// there, one for each of the server's reads and answers. Gathering ends with release, or when there is much, or, after
+// releaseSoon, a moment later. Whoever holds must do one of these before it waits for anything; Publisher.watch releases
+// what a bug holds.
 //
 // It closes itself when a write fails. nats.go throws a chunk away whose write timed out before the first byte and would
 // go on with the next chunk: events would be missing in the middle.
@@ -28,13 +29,19 @@ type wire struct {
 	held atomic.Bool
 	mu   sync.Mutex // after nats.go's own lock
 	buf  []byte     // gathered
+	sent time.Time  // of the newest write
+	soon *time.Timer
 
 	pending atomic.Bool // there is something in buf; changes under mu
+	due     atomic.Bool // soon will write what is in buf; changes under mu
 }
 
 // gathered is how much is written at once while more follows, in bytes. Too little costs system calls; more than a
 // socket's buffer gains nothing.
 const gathered = 64 << 10
+
+// breath is how far apart the writes are that releaseSoon makes. A sleeping process wakes from a timer up to 1 ms late.
+const breath = 500 * time.Microsecond
 
 // publish writes one operation of the protocol: head with its end of line, body, and the end of line behind that. It may
 // wait for others if more follow at once. The connection is plain, and nats.go's handshake on it is over.
@@ -99,6 +106,39 @@ func (w *wire) release() {
 	_ = w.flush() // an error closed the connection, and nats.go's reader tells of it
 }
 
+// releaseSoon writes what is gathered, now if the last write was a breath ago or more, and else when it will have been.
+// So what comes one by one goes out at once, and a stream of it in a write for each breath.
+func (w *wire) releaseSoon() {
+	w.hold(false)
+	if !w.pending.Load() || w.due.Load() {
+		return
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	rest := breath - time.Since(w.sent)
+	if rest <= 0 {
+		_ = w.flush() // as in release
+		return
+	}
+	if len(w.buf) == 0 || w.due.Load() {
+		return // meanwhile somebody else was here
+	}
+	w.due.Store(true)
+	if w.soon == nil {
+		w.soon = time.AfterFunc(rest, w.breathe)
+	} else {
+		w.soon.Reset(rest)
+	}
+}
+
+// breathe is soon's: it ends by itself, and finds nothing or an error where the connection is closed.
+func (w *wire) breathe() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.due.Store(false)
+	_ = w.flush()
+}
+
 // flush writes what is gathered. The caller holds mu.
 func (w *wire) flush() error {
 	if len(w.buf) == 0 {
@@ -114,7 +154,8 @@ func (w *wire) flush() error {
 
 // send writes. The caller holds mu.
 func (w *wire) send(b []byte) (int, error) {
-	_ = w.Conn.SetWriteDeadline(time.Now().Add(w.timeout)) // an error shows at Write
+	w.sent = time.Now()
+	_ = w.Conn.SetWriteDeadline(w.sent.Add(w.timeout)) // an error shows at Write
 	n, err := w.Conn.Write(b)
 	if err != nil {
 		_ = w.Close() // the write's error is the one that tells

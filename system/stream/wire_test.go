@@ -5,10 +5,14 @@ import (
 	"errors"
 	"io"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
+
+	"drover/system/simtime"
 )
 
 // written is a connection that notes each write.
@@ -190,5 +194,80 @@ func TestWire_does_not_gather_a_giant(t *testing.T) {
 	w.Conn = &quiet{}
 	if got := testing.AllocsPerRun(100, func() { _ = w.publish([]byte("head "), giant, true) }); got != 0 {
 		t.Errorf("got %v allocations for a giant, want 0", got)
+	}
+}
+
+// A stream of events goes out in a write for each breath, one event alone at once, and nothing needs another call to go out.
+func TestWire_releaseSoon_writes_once_in_a_breath(t *testing.T) {
+	simtime.Run(t, func(t *testing.T) {
+		c := &written{}
+		w := &wire{Conn: c, timeout: time.Second}
+		event := func(name string) {
+			w.hold(true)
+			if _, err := io.WriteString(w, name); err != nil {
+				t.Fatal(err)
+			}
+			w.releaseSoon()
+		}
+		wrote := func(want ...string) {
+			t.Helper()
+			synctest.Wait()
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			if !slices.Equal(c.writes, want) {
+				t.Fatalf("got writes %q, want %q", c.writes, want)
+			}
+		}
+		event("a")
+		wrote("a")
+		for _, name := range []string{"b", "c", "d"} {
+			time.Sleep(breath / 10)
+			event(name)
+		}
+		wrote("a")
+		time.Sleep(breath - 3*(breath/10) - 1)
+		wrote("a")
+		time.Sleep(time.Nanosecond)
+		wrote("a", "bcd")
+		event("e")
+		w.release() // somebody waits for it
+		wrote("a", "bcd", "e")
+		time.Sleep(breath / 2)
+		event("f") // what was due for e finds f: no later than a breath
+		time.Sleep(breath / 2)
+		wrote("a", "bcd", "e", "f")
+		time.Sleep(time.Second)
+		event("g")
+		wrote("a", "bcd", "e", "f", "g")
+		event("h")
+		_ = w.Close()
+		time.Sleep(breath) // its timer ends
+	})
+}
+
+// Many readers at once: what any of them brought is written without another call, in whole and once.
+func TestWire_releaseSoon_by_many_leaves_nothing_behind(t *testing.T) {
+	c := &written{}
+	w := &wire{Conn: c, timeout: time.Second}
+	var readers sync.WaitGroup
+	for range 8 {
+		readers.Go(func() {
+			for i := range 2000 {
+				if err := w.publish([]byte("x"), []byte("y"), true); err != nil {
+					t.Error(err)
+				}
+				w.releaseSoon()
+				if i%50 == 0 {
+					time.Sleep(breath / 3)
+				}
+			}
+		})
+	}
+	readers.Wait()
+	waitFor(t, "the last write", func() bool { return !w.pending.Load() && !w.due.Load() })
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if got := strings.Count(strings.Join(c.writes, ""), "xy\r\n"); got != 16000 {
+		t.Errorf("got %d events written, want 16000", got)
 	}
 }

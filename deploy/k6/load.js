@@ -176,7 +176,7 @@ function one(tenants, kind) {
     failed(e);
     return undefined;
   }
-  const right = found.rows.length === rows && found.rows.every((row) => row.tenant === tenant);
+  const right = found.rows.length === rows && found.all('tenant', tenant);
   if (!right) {
     wrongRows.add(1);
   }

@@ -123,8 +123,8 @@ func (r *report) text(name string) string {
 	line("- drover %s, %s; load average before the first run %.1f", r.o.version, r.start.UTC().Format(time.RFC3339), r.load)
 	line("- users: a steady ramp to 100, a spike to 200; 50–150 ms of thinking between transactions; each user keeps a connection")
 	line("- 20 tenants × 1,000 members; 90 %% reads (a member, the first ten by rank, the rules), 10 %% writes (a rank, a badge)")
-	line("- measured is one transaction: BEGIN, the tenant's setting, the statement, COMMIT, four round trips. **Connecting is not inside, nor the first transaction of each user**: both stand below")
-	line("- fsync off and everything on one machine: nothing here speaks for production")
+	line("- measured is one transaction in one round trip: BEGIN, the tenant's setting, the statement and COMMIT, sent together. **Connecting is not inside, nor the first transaction of each user**: both stand below")
+	line("- fsync off, %s, PgBouncer by a Unix socket to PostgreSQL, k6 without garbage collection below 3 GiB, and everything on one machine: nothing here speaks for production", map[bool]string{true: "the data in memory (tmpfs)", false: "the data on disk"}[inMemory() != ""])
 	line("- the script finds wrong rows where there are some: before the first run it was put on the tables without row security, and every transaction failed\n")
 
 	missed := r.missed()
@@ -157,7 +157,7 @@ func (r *report) text(name string) string {
 		line("| %s | %s | %s | %s |", titleOf(way), r.cost(way, p50), r.cost(way, mean), tail)
 	}
 
-	line("\n## Kinds of transactions\n\np50 through PgBouncer with row security, and without (four statements); milliseconds.\n")
+	line("\n## Kinds of transactions\n\np50 through PgBouncer with row security, and without; milliseconds.\n")
 	line("| kind | row security | none |\n|---|---:|---:|")
 	for _, kind := range kinds {
 		of := func(o outcome) float64 { return o.Kinds[kind].P50 }

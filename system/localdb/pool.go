@@ -112,9 +112,13 @@ func (s *Server) poolConfig(port int) (string, error) {
 // name and under one with a pool of 1. The caller holds mu.
 func (s *Server) writeDatabases() error {
 	// PgBouncer warns of a file without a line.
+	host := "127.0.0.1"
+	if s.o.Sockets {
+		host = s.dir
+	}
 	text := fmt.Sprintf("postgres = host=127.0.0.1 port=%d dbname=postgres\n", s.port)
 	for _, name := range s.databases {
-		text += fmt.Sprintf("%s = host=127.0.0.1 port=%d dbname=%s\n", name, s.port, name)
+		text += fmt.Sprintf("%s = host=%s port=%d dbname=%s\n", name, host, s.port, name)
 		text += fmt.Sprintf("%s%s = host=127.0.0.1 port=%d dbname=%s pool_size=1 min_pool_size=0 reserve_pool=0\n", name, one, s.port, name)
 	}
 	_, err := s.write("databases.ini", text)

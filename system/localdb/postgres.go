@@ -60,7 +60,7 @@ func (s *Server) initialize(ctx context.Context) error {
 		}
 	}
 	conf := "listen_addresses = '127.0.0.1'\n" +
-		"unix_socket_directories = ''\n" +
+		fmt.Sprintf("unix_socket_directories = '%s'\n", map[bool]string{true: s.dir}[s.o.Sockets]) +
 		fmt.Sprintf("max_connections = %d\n", maxConnections) +
 		"shared_buffers = 64MB\n" +
 		"timezone = 'UTC'\n" +

@@ -36,6 +36,8 @@ type Options struct {
 	// TLS encrypts what goes to PgBouncer and from there to PostgreSQL, with
 	// certificates of an own CA (CAFile).
 	TLS bool
+	// Sockets lets PgBouncer reach PostgreSQL by a Unix socket in Dir, which takes less of the processor than TCP.
+	Sockets bool
 }
 
 // Server is a PostgreSQL server with PgBouncer before it, both on 127.0.0.1 and

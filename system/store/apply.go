@@ -28,9 +28,9 @@ func (s *Store) Apply(ctx context.Context, guildID uint64, changes []Change) ([]
 	}
 	community := CommunityID(guildID)
 	var outcomes []Outcome
-	err := s.transact(ctx, func(ctx context.Context, tx pgx.Tx) (err error) {
+	err := s.transact(ctx, s.enter(community), func(ctx context.Context, tx pgx.Tx) (err error) {
 		a := &application{tx: tx, community: community.String(), guildID: int64(guildID), changes: changes}
-		if err := a.begin(ctx, s, community); err != nil {
+		if err := a.begin(ctx); err != nil {
 			return err
 		}
 		if len(a.todo) > 0 {
@@ -57,7 +57,7 @@ type application struct {
 
 // begin notes the ids, as the login role, and finds out which are new. Another transaction that has noted one of them and is not
 // committed yet is waited for. Then it becomes the tenant.
-func (a *application) begin(ctx context.Context, s *Store, community Community) error {
+func (a *application) begin(ctx context.Context) error {
 	ids := make([]string, len(a.changes))
 	newest := 0
 	for i := range a.changes {
@@ -67,7 +67,6 @@ func (a *application) begin(ctx context.Context, s *Store, community Community) 
 		}
 	}
 	b := &pgx.Batch{}
-	s.enter(b, community)
 	fresh := map[string]bool{}
 	b.Queue(`INSERT INTO applied_events (community_id, event_id)
 		SELECT $1::uuid, id::uuid FROM unnest($2::text[]) WITH ORDINALITY AS e (id, n) ORDER BY n

@@ -85,9 +85,8 @@ const noGuild = 0
 // gapDone asks or notes, as the login role, whether a gap was marked to its end.
 func (s *Store) gapDone(ctx context.Context, g Gap, sql string) (done bool, err error) {
 	nobody := CommunityID(noGuild)
-	err = s.transact(ctx, func(ctx context.Context, tx pgx.Tx) error {
+	err = s.transact(ctx, s.enter(nobody), func(ctx context.Context, tx pgx.Tx) error {
 		b := &pgx.Batch{}
-		s.enter(b, nobody)
 		b.Queue(sql, nobody.String(), g.EventID).QueryRow(func(row pgx.Row) error {
 			var n int64
 			err := row.Scan(&n)

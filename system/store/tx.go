@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
 
 	"github.com/jackc/pgx/v5"
 )
@@ -27,13 +26,7 @@ const (
 // pooled connection. fn may run several times: the whole transaction is tried again over a serialization failure
 // or a deadlock, and over nothing else. After an error of the connection it is not known whether the transaction was committed.
 func (s *Store) WithTenant(ctx context.Context, community Community, fn func(ctx context.Context, tx *Tx) error) error {
-	return s.transact(ctx, func(ctx context.Context, tx pgx.Tx) error {
-		b := &pgx.Batch{}
-		s.enter(b, community)
-		b.Queue(roleTenant)
-		if err := tx.SendBatch(ctx, b).Close(); err != nil {
-			return err
-		}
+	return s.transact(ctx, s.enter(community)+"; "+roleTenant, func(ctx context.Context, tx pgx.Tx) error {
 		return fn(ctx, &Tx{tx: tx, community: community.String()})
 	})
 }
@@ -83,18 +76,21 @@ func (t *Tx) Audit(ctx context.Context, entries ...Audit) error {
 	return t.tx.SendBatch(ctx, b).Close()
 }
 
-// enter queues what makes a transaction the tenant's, as far as the login role goes. All of it ends with the transaction.
-func (s *Store) enter(b *pgx.Batch, community Community) {
-	ms := strconv.FormatInt(s.o.StatementTimeout.Milliseconds(), 10)
+// enter begins a transaction and makes it the tenant's, as far as the login role goes. All of it ends with the transaction. It is
+// one text without parameters, so that it takes one round trip with BEGIN: what stands in it is made here, hexadecimal and digits.
+func (s *Store) enter(community Community) string {
 	// A process that stands still must not hold its locks for ever.
-	b.Queue("SELECT set_config('app.current_tenant', $1, true), set_config('statement_timeout', $2, true), "+
-		"set_config('idle_in_transaction_session_timeout', $2, true)", community.String(), ms)
+	return fmt.Sprintf("%s; SET LOCAL app.current_tenant = '%s'; SET LOCAL statement_timeout = %[3]d; "+
+		"SET LOCAL idle_in_transaction_session_timeout = %[3]d", begin, community, s.o.StatementTimeout.Milliseconds())
 }
 
-// transact runs fn in a transaction, as the login role.
-func (s *Store) transact(ctx context.Context, fn func(ctx context.Context, tx pgx.Tx) error) error {
+// begin opens a transaction of no tenant.
+const begin = "BEGIN"
+
+// transact runs fn in a transaction that opening begins.
+func (s *Store) transact(ctx context.Context, opening string, fn func(ctx context.Context, tx pgx.Tx) error) error {
 	for attempt := 1; ; attempt++ {
-		err := s.once(ctx, fn)
+		err := s.once(ctx, opening, fn)
 		if err == nil {
 			return nil
 		}
@@ -113,12 +109,12 @@ func (s *Store) transact(ctx context.Context, fn func(ctx context.Context, tx pg
 // statements is how many statements that take all of their time a transaction has time for.
 const statements = 6
 
-func (s *Store) once(ctx context.Context, fn func(ctx context.Context, tx pgx.Tx) error) error {
+func (s *Store) once(ctx context.Context, opening string, fn func(ctx context.Context, tx pgx.Tx) error) error {
 	// The server's limits end nothing where its answer never comes: behind a host that lost its power a connection falls silent, and
 	// the system finds out after a quarter of an hour at best.
 	ctx, cancel := s.limit(ctx)
 	defer cancel()
-	tx, err := s.pool.Begin(ctx)
+	tx, err := s.pool.BeginTx(ctx, pgx.TxOptions{BeginQuery: opening})
 	if err != nil {
 		return s.clean("begin", err)
 	}

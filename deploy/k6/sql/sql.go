@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
+	"regexp"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -60,15 +62,27 @@ func (i instance) connect(url string) (*connection, error) {
 	return &connection{i.vu, conn, ms(time.Since(start))}, nil
 }
 
+var uuid = regexp.MustCompile(`^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)
+
 // answer is what a transaction found.
 type answer struct {
 	Rows []map[string]any `js:"rows"`
 	Ms   float64          `js:"ms"` // from before BEGIN until COMMIT was answered
 }
 
-// Transaction runs one statement in a transaction of its own: BEGIN, the tenant's
-// setting, the statement, COMMIT, each a round trip. Without a tenant ("") there is no
-// setting. After an error Lost says whether the connection is of any more use.
+// All reports whether each row has this text in a column.
+func (a *answer) All(column, text string) bool {
+	for _, row := range a.Rows {
+		if row[column] != text {
+			return false
+		}
+	}
+	return true
+}
+
+// Transaction runs one statement in a transaction of its own: BEGIN, the tenant's setting, the
+// statement and COMMIT, sent together, so that it takes one round trip and holds a server connection no longer than the
+// server works. Without a tenant ("") there is no setting. After an error Lost says whether the connection is of any more use.
 func (c *connection) Transaction(tenant, sql string, args ...any) (*answer, error) {
 	ctx, cancel := context.WithTimeout(c.vu.Context(), transactionTimeout)
 	defer cancel()
@@ -81,25 +95,27 @@ func (c *connection) Transaction(tenant, sql string, args ...any) (*answer, erro
 }
 
 func (c *connection) transact(ctx context.Context, tenant, sql string, args []any) ([]map[string]any, error) {
-	tx, err := c.conn.Begin(ctx)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = tx.Rollback(context.WithoutCancel(ctx)) }() // nothing after a commit
+	b := &pgx.Batch{}
+	b.Queue("BEGIN")
 	if tenant != "" {
-		if _, err := tx.Exec(ctx, "SELECT set_config('app.current_tenant', $1, true)", tenant); err != nil {
-			return nil, err
+		if !uuid.MatchString(tenant) { // it becomes text of a statement
+			return nil, fmt.Errorf("transaction: the tenant %q is not a UUID in small letters", tenant)
+		}
+		b.Queue("SET LOCAL app.current_tenant = '" + tenant + "'")
+	}
+	var rows []map[string]any
+	b.Queue(sql, args...).Query(func(found pgx.Rows) (err error) {
+		rows, err = pgx.CollectRows(found, pgx.RowToMap)
+		return err
+	})
+	b.Queue("COMMIT")
+	err := c.conn.SendBatch(ctx, b).Close()
+	if err != nil && !c.conn.IsClosed() && c.conn.PgConn().TxStatus() != 'I' { // what failed skipped COMMIT
+		if _, undone := c.conn.Exec(context.WithoutCancel(ctx), "ROLLBACK"); undone != nil {
+			_ = c.conn.Close(context.WithoutCancel(ctx))
 		}
 	}
-	found, err := tx.Query(ctx, sql, args...)
-	if err != nil {
-		return nil, err
-	}
-	rows, err := pgx.CollectRows(found, pgx.RowToMap)
-	if err != nil {
-		return nil, err
-	}
-	return rows, tx.Commit(ctx)
+	return rows, err
 }
 
 // Lost reports whether the connection is gone.

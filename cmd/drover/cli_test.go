@@ -13,6 +13,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"drover/config"
@@ -24,6 +25,9 @@ var binary string
 func TestMain(m *testing.M) {
 	if os.Getenv(drainForever) != "" {
 		runDrainForever()
+	}
+	if how := os.Getenv(crashAs); how != "" {
+		runCrash(how)
 	}
 	dir, err := os.MkdirTemp("", "drover-cli-")
 	if err != nil {
@@ -249,7 +253,11 @@ func TestCheckURL(t *testing.T) {
 	tests := []struct{ addr, want string }{
 		{":9090", "http://127.0.0.1:9090/health"},
 		{"0.0.0.0:1", "http://127.0.0.1:1/health"},
-		{"[::]:1", "http://[::1]:1/health"},
+		{"[::]:1", "http://127.0.0.1:1/health"},
+		{"[0:0:0:0:0:0:0:0]:1", "http://127.0.0.1:1/health"},
+		{"[::ffff:0.0.0.0]:1", "http://127.0.0.1:1/health"},
+		{"[::1]:1", "http://[::1]:1/health"},
+		{"10.0.0.7:1", "http://10.0.0.7:1/health"},
 		{"node:1", "http://node:1/health"},
 		{"https://node/x/", "https://node/x/health"},
 	}
@@ -257,6 +265,33 @@ func TestCheckURL(t *testing.T) {
 		if got, err := checkURL(tt.addr, "/health"); err != nil || got != tt.want {
 			t.Errorf("%s: got %s, error %v, want %s", tt.addr, got, err, tt.want)
 		}
+	}
+}
+
+// What listens at any wildcard must be found by 127.0.0.1, whatever the machine thinks of IPv6.
+func TestCheckURL_of_each_wildcard_finds_who_listens_there(t *testing.T) {
+	for _, addr := range []string{":0", "0.0.0.0:0", "[::]:0"} {
+		t.Run(addr, func(t *testing.T) {
+			l, err := net.Listen("tcp", addr) // as system/web does
+			if errors.Is(err, syscall.EAFNOSUPPORT) {
+				t.Skipf("this kernel has no such address: %v", err)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			server := &httptest.Server{Listener: l, Config: &http.Server{Handler: http.NotFoundHandler()}}
+			server.Start()
+			defer server.Close()
+			for _, at := range []string{strings.TrimSuffix(addr, "0") + fmt.Sprint(l.Addr().(*net.TCPAddr).Port), l.Addr().String()} {
+				url, err := checkURL(at, "/health")
+				if err == nil {
+					err = check(t.Context(), url)
+				}
+				if err == nil || !strings.Contains(err.Error(), "http://127.0.0.1:") || !strings.Contains(err.Error(), "answers 404") {
+					t.Errorf("%s: got %v, want an answer from 127.0.0.1", at, err)
+				}
+			}
+		})
 	}
 }
 

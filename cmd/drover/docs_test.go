@@ -96,7 +96,7 @@ func TestDocs_conformance_table_is_what_is_tested(t *testing.T) {
 func documents(t *testing.T) map[string]string {
 	t.Helper()
 	var paths []string
-	for _, pattern := range []string{"../../*.md", "../../docs/*.md", "../../deploy/*.md"} {
+	for _, pattern := range []string{"../../*.md", "../../docs/*.md", "../../deploy/*.md", "../../deploy/*/*.md", "../../deploy/*/*/*.md"} {
 		found, err := filepath.Glob(pattern)
 		if err != nil {
 			t.Fatal(err)

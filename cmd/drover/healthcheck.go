@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"strings"
 	"time"
@@ -67,7 +68,7 @@ type unhealthy struct{ error }
 func (unhealthy) ExitCode() int { return exitFailure }
 
 // checkURL is path at addr, which may be an address to listen at (:9090,
-// 0.0.0.0:9090), host:port, or a URL.
+// 0.0.0.0:9090, [::]:9090), host:port, or a URL.
 func checkURL(addr, path string) (string, error) {
 	if strings.Contains(addr, "://") {
 		u, err := url.Parse(addr)
@@ -80,11 +81,10 @@ func checkURL(addr, path string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("healthcheck: %q is not an address: write it like 127.0.0.1:9090", addr)
 	}
-	switch host {
-	case "", "0.0.0.0":
+	// Who listens at a wildcard takes IPv4 too, also at [::]: Go asks for that where it makes the socket. ::1 is not there where IPv6 is
+	// switched off, as in many containers.
+	if ip, err := netip.ParseAddr(host); host == "" || err == nil && ip.Unmap().IsUnspecified() {
 		host = "127.0.0.1"
-	case "::":
-		host = "::1"
 	}
 	return "http://" + net.JoinHostPort(host, port) + path, nil
 }

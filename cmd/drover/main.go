@@ -22,6 +22,7 @@ const (
 )
 
 func main() {
+	crashBySignal()
 	ctx, stop := signalContext(os.Stderr)
 	code := execute(ctx, os.Args[1:], os.Stdout, os.Stderr)
 	stop()

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"sync"
 	"time"
@@ -9,8 +10,17 @@ import (
 	"github.com/coreos/go-systemd/v22/daemon"
 )
 
+const (
+	// startTick is how often more time is asked for while the process opens what it keeps on disk. Well below TimeoutStartSec of our units,
+	// which has to last until the first time.
+	startTick = 10 * time.Second
+	// startMost is when that ends, so that a start that hangs is found out. Until then a slow disk has read a hundred gigabytes.
+	startMost = 30 * time.Minute
+)
+
 // serviceManager is who started this process, where that is systemd or speaks its notify protocol (sd_notify(3)): it is told when the
-// process listens, reloads and ends, and as long as /health is well that it lives. Where nobody asked for that, nothing is sent. Any goroutine may use it.
+// process listens, reloads and ends, that a start takes longer, and as long as /health is well that it lives. Where nobody asked for that, nothing is
+// sent. Any goroutine may use it.
 type serviceManager struct {
 	log   *slog.Logger
 	ctx   context.Context // of the process; its end is the beginning of the drain
@@ -18,6 +28,9 @@ type serviceManager struct {
 	alive time.Duration // how long systemd waits for a sign of life; 0: for ever
 	owned sync.WaitGroup
 	quiet sync.Once // one complaint that nobody hears is enough
+
+	opened  context.CancelFunc // ends starting
+	waiting chan struct{}      // closed when starting has ended
 }
 
 // newServiceManager makes one for a process that begins to end with ctx. The caller closes it.
@@ -28,12 +41,38 @@ func newServiceManager(ctx context.Context, log *slog.Logger) *serviceManager {
 	if m.alive, err = daemon.SdWatchdogEnabled(false); err != nil {
 		log.Warn("the service manager's watchdog is not served", "err", err)
 	}
+	m.starting(startTick, startMost)
 	return m
 }
 
+// starting asks each tick for more time to start, until the process listens, or it has taken most. An embedded server with a large store, or a
+// spool after a long outage, may take longer to open than any limit that finds a start that hangs in good time.
+func (m *serviceManager) starting(tick, most time.Duration) {
+	var ctx context.Context
+	ctx, m.opened = context.WithTimeout(m.ctx, most)
+	m.waiting = make(chan struct{})
+	go func() { // ends with opened, which listening and close call and then wait
+		defer close(m.waiting)
+		again := time.NewTicker(tick)
+		defer again.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-again.C:
+				// Room for a tick or two that come late.
+				m.send(fmt.Sprintf("EXTEND_TIMEOUT_USEC=%d", (3 * tick).Microseconds()))
+			}
+		}
+	}()
+}
+
 // listening says that the process is ready in systemd's sense: it listens on addr and works on the rest. It does not wait for shards: with a
-// thousand of them that takes longer than any start may. From now on /health is asked four times in each period of the watchdog. It does not block.
+// thousand of them that takes longer than any start may. From now on /health is asked four times in each period of the watchdog. It blocks
+// only for a message that is being sent.
 func (m *serviceManager) listening(addr string) {
+	m.opened()
+	<-m.waiting // what comes after READY would be about another time limit
 	m.send(daemon.SdNotifyReady)
 	m.owned.Go(func() { // ends with ctx or close
 		defer m.send(daemon.SdNotifyStopping)
@@ -87,6 +126,8 @@ func (m *serviceManager) reloaded() { m.send(daemon.SdNotifyReady) }
 // close waits for the last message.
 func (m *serviceManager) close() {
 	m.end()
+	m.opened()
+	<-m.waiting
 	m.owned.Wait()
 }
 

@@ -87,7 +87,7 @@ stack: ## the cluster of deploy/compose/compose.yaml as plain processes; kills n
 deploy-check: ## run each artefact in deploy for real, as far as the machine allows; prints a table (needs root for some)
 	$(GO) run ./deploy/check -tools $(TOOLS)
 
-deploy-check-quick: ## what of it takes minutes from empty caches
+deploy-check-quick: ## what of it takes minutes from empty caches; CI runs it after make test
 	$(GO) run ./deploy/check -quick -tools $(TOOLS)
 
 fuzz: ## every fuzz target for FUZZTIME (1m)

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"strings"
@@ -20,13 +21,24 @@ type check struct {
 	quick    string // the same in little; "" is not part of the quick run
 }
 
-// notRun is the exit code of a command that lacks something which this machine cannot have.
-const notRun = 3
+// A command that lacks something which this machine cannot have ends with this exit code, and with a result that begins so. Both, since many a
+// program ends with some number of its own when something is wrong.
+const (
+	notRun      = 77
+	notRunWords = "not run: "
+)
+
+// How a check ended.
+const (
+	ok      = "ok"
+	skipped = "not run"
+	failed  = "FAILED"
+)
 
 // verdict is what came of a check.
 type verdict struct {
 	check
-	state  string // "ok", "not run" or "FAILED"
+	state  string // ok, skipped or failed
 	result string // the command's own words, from its last line that begins with "result: "
 	took   time.Duration
 	output []byte
@@ -47,20 +59,28 @@ func (c check) run(ctx context.Context, quick bool, env []string) verdict {
 	cmd.WaitDelay = 20 * time.Second
 	begun := time.Now()
 	err := cmd.Run()
-	v := verdict{check: c, state: "ok", took: time.Since(begun), output: out.Bytes(), result: words(out.Bytes())}
+	v := verdict{check: c, took: time.Since(begun), output: out.Bytes()}
+	v.state, v.result = judge(err, words(out.Bytes()))
+	return v
+}
+
+// judge says what the end of a command means, which said result.
+func judge(err error, result string) (state, why string) {
+	reason, lacks := strings.CutPrefix(result, notRunWords)
 	var exit *exec.ExitError
 	switch {
-	case err == nil && v.result == "":
-		v.state, v.result = "FAILED", "it ended without a line that begins with result:"
-	case errors.As(err, &exit) && exit.ExitCode() == notRun:
-		v.state = "not run"
+	case errors.As(err, &exit) && exit.ExitCode() == notRun && lacks && reason != "":
+		return skipped, reason
+	case err != nil && result == "":
+		return failed, err.Error()
 	case err != nil:
-		v.state = "FAILED"
-		if v.result == "" {
-			v.result = err.Error()
-		}
+		return failed, err.Error() + ": " + result
+	case result == "":
+		return failed, "it ended without a line that begins with result:"
+	case lacks:
+		return failed, fmt.Sprintf("it did not end with exit code %d: %s", notRun, result)
 	}
-	return v
+	return ok, result
 }
 
 // words are what the last line says that begins with "result: ".

@@ -4,6 +4,9 @@
 //	go run ./deploy/check            all of it: make deploy-check
 //	go run ./deploy/check --quick    what takes minutes from empty caches: make deploy-check-quick
 //	go run ./deploy/check helm       the artefacts whose names hold a word
+//
+// A check is a command that ends with 0 and a line "result: …", its own words for the table; or with 77 and "result: not run: …" where the
+// machine lacks what it needs; anything else is a failure.
 package main
 
 import (
@@ -22,6 +25,9 @@ import (
 )
 
 func main() {
+	if len(os.Args) > 1 && os.Args[1] == "gotest" { // what some of the checks run
+		os.Exit(goTest(os.Stdout, os.Args[2:]))
+	}
 	quick := flag.Bool("quick", false, "what takes minutes from empty caches")
 	side := flag.Int("j", 2, "how many checks run side by side")
 	tools := flag.String("tools", ".bin", "folder for the programs that the checks install")
@@ -32,8 +38,12 @@ func main() {
 	if err == nil {
 		err = os.MkdirAll(folder, 0o755)
 	}
+	self := ""
 	if err == nil {
-		err = runAll(ctx, os.Stdout, chosen(*quick, flag.Args()), *quick, *side, []string{"TOOLS=" + folder})
+		self, err = os.Executable()
+	}
+	if err == nil {
+		err = runAll(ctx, os.Stdout, chosen(*quick, flag.Args()), *quick, *side, []string{"TOOLS=" + folder, "CHECK=" + self})
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "deploy-check:", err)
@@ -79,18 +89,19 @@ func runAll(ctx context.Context, w io.Writer, list []check, quick bool, side int
 		owned.Wait()
 		close(ended)
 	}()
-	failed := 0
+	count := map[string]int{}
 	for i := range ended {
 		v := verdicts[i]
+		count[v.state]++
 		fmt.Fprintf(w, "%s: %s after %s\n", v.artefact, v.state, v.took.Round(time.Second))
-		if v.state == "FAILED" {
-			failed++
+		if v.state == failed {
 			fmt.Fprintf(w, "%s\n", v.output)
 		}
 	}
 	table(w, verdicts)
-	if failed > 0 {
-		return fmt.Errorf("%d of %d artefacts failed", failed, len(list))
+	fmt.Fprintf(w, "\n%d of %d artefacts ran and are well, %d were not run, %d failed\n", count[ok], len(list), count[skipped], count[failed])
+	if count[failed] > 0 {
+		return fmt.Errorf("%d of %d artefacts failed", count[failed], len(list))
 	}
 	return nil
 }

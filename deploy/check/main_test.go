@@ -15,20 +15,47 @@ func TestRunAll_says_what_came_of_each(t *testing.T) {
 		{artefact: "good", how: "looks", command: "echo result: first; echo result: 3 of 3"},
 		{artefact: "bad", how: "breaks", command: "echo in vain; exit 1"},
 		{artefact: "silent", how: "says nothing", command: "true"},
-		{artefact: "missing", how: "lacks a tool", command: "echo result: no engine here; exit 3"},
+		{artefact: "missing", how: "lacks a tool", command: "echo result: not run: no engine here; exit 77"},
+		{artefact: "linter", how: "finds errors", command: "echo result: looked; exit 3"},
 	}
 	var out strings.Builder
 	err := runAll(t.Context(), &out, list, false, 2, nil)
-	if err == nil || err.Error() != "2 of 4 artefacts failed" {
-		t.Errorf("got %v, want 2 of 4 failed", err)
+	if err == nil || err.Error() != "3 of 5 artefacts failed" {
+		t.Errorf("got %v, want 3 of 5 failed", err)
 	}
 	for _, want := range []string{
 		`(?m)^good +looks +\S+ +ok: 3 of 3$`, `(?m)^bad +breaks +\S+ +FAILED: exit status 1$`, `(?m)^in vain$`,
-		`(?m)^silent .*FAILED: it ended without a line`, `(?m)^missing .*not run: no engine here$`,
+		`(?m)^silent .*FAILED: it ended without a line`, `(?m)^missing .*  not run: no engine here$`, `(?m)^linter .*FAILED: exit status 3: looked$`,
+		`\n\n1 of 5 artefacts ran and are well, 1 were not run, 3 failed\n$`,
 	} {
 		if !regexp.MustCompile(want).MatchString(out.String()) {
 			t.Errorf("got\n%s\nwant %s", out.String(), want)
 		}
+	}
+}
+
+// A program that ends with a number of its own, or a script that gives up in silence, must not look like a machine that lacks something.
+func TestRun_takes_for_not_run_only_what_says_so_twice(t *testing.T) {
+	tests := []struct {
+		name, command string
+		state, result string
+	}{
+		{"both", "echo result: not run: no runc; exit 77", skipped, "no runc"},
+		{"without the words", "exit 77", failed, "exit status 77"},
+		{"with a result instead", "echo result: 3 of 3; exit 77", failed, "exit status 77: 3 of 3"},
+		{"without a reason", "echo 'result: not run: '; exit 77", failed, "exit status 77: not run: "},
+		{"not as the result", "echo not run: no runc; exit 77", failed, "exit status 77"},
+		{"exit code 3", "echo result: not run: no runc; exit 3", failed, "exit status 3: not run: no runc"},
+		{"exit code 0", "echo result: not run: no runc", failed, "it did not end with exit code 77: not run: no runc"},
+		{"a signal", "echo result: not run: no runc; kill -TERM $$", failed, "signal: terminated: not run: no runc"},
+		{"well", "echo result: 3 of 3", ok, "3 of 3"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			if v := (check{command: tt.command}).run(t.Context(), false, nil); v.state != tt.state || v.result != tt.result {
+				t.Errorf("got %s: %s, want %s: %s", v.state, v.result, tt.state, tt.result)
+			}
+		})
 	}
 }
 
@@ -46,8 +73,8 @@ func TestRun_ends_what_a_check_has_started(t *testing.T) {
 			<-tick.C
 		}
 	}()
-	if v := (check{command: "sleep 600 & echo $! > " + pid + "; wait"}).run(ctx, false, nil); v.state != "FAILED" {
-		t.Errorf("got %s, want FAILED", v.state)
+	if v := (check{command: "sleep 600 & echo $! > " + pid + "; wait"}).run(ctx, false, nil); v.state != failed {
+		t.Errorf("got %s, want %s", v.state, failed)
 	}
 	raw, err := os.ReadFile(pid)
 	if err != nil {

@@ -2,7 +2,7 @@
 
 What a unit grants is read from the unit: the filter of system calls (its groups as systemd-analyze expands them), whether memory may be
 writable and executable is left out, since runc has no such switch. The root is read-only, the user is none of this machine's, there are no capabilities,
-and nothing but the state folder can be written to.
+and nothing but the state folder can be written to. As under systemd it is not process 1, which signals do not end.
 """
 import json, os, re, signal, socket, subprocess, sys, time
 
@@ -57,7 +57,8 @@ def spec(env, command):
             ("/var/lib/drover", f"{work}/state", "rw"), ("/run/credentials/drover.service", f"{work}/credentials", "ro"), ("/run/systemd", f"{work}/notify", "ro"),
         ]
     ]
-    s["linux"]["namespaces"] = [n for n in s["linux"]["namespaces"] if n["type"] not in ("network", "cgroup")]
+    s["process"]["rlimits"] = [{"type": "RLIMIT_CORE", "soft": n, "hard": n} for n in [int(keys["LimitCORE"][-1])]]
+    s["linux"]["namespaces"] = [n for n in s["linux"]["namespaces"] if n["type"] not in ("network", "cgroup", "pid")]
     s["linux"].pop("resources", None)
     s["linux"]["seccomp"] = {
         "defaultAction": "SCMP_ACT_ERRNO", "defaultErrnoRet": 1, "architectures": ["SCMP_ARCH_X86_64" if os.uname().machine == "x86_64" else "SCMP_ARCH_AARCH64"],
@@ -92,17 +93,19 @@ def main():
     heard = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     heard.bind(f"{work}/notify/notify")
     os.chmod(f"{work}/notify/notify", 0o777)
-    heard.settimeout(patience)
+    heard.settimeout(1)
 
     def hear(want):
         end = time.monotonic() + patience
-        while time.monotonic() < end:
-            lines = heard.recv(4096).decode().splitlines()
-            if want in lines:
-                return
+        while time.monotonic() < end and (want == "STOPPING=1" or node.poll() is None):
+            try:
+                if want in heard.recv(4096).decode().splitlines():
+                    return
+            except TimeoutError:
+                pass
         sys.exit(f"contained.py: systemd did not hear {want}")
 
-    first = 20000 + os.getpid() % 9000
+    first = 22000 + os.getpid() % 1900  # each check has a range of its own: deploy/check/scripts_test.go
     sim = subprocess.Popen([drover, "simulate", "--plain", "--listen", f"127.0.0.1:{first}", "--resume-listen", f"127.0.0.1:{first + 1}", "--shards", "2", "--rate", "200",
                             "--token", "contained-token-0123456789"], stdout=subprocess.DEVNULL)
     node = None
@@ -114,14 +117,21 @@ def main():
             f"DROVER_DISCORD_API_URL=http://127.0.0.1:{first}/api/v10", f"DROVER_HTTP_ADDR={http}", f"DROVER_NATS_EMBEDDED_LISTEN=127.0.0.1:{first + 3}",
         ]
         spec(env, settings()["ExecStart"][0].split())
-        log = open(f"{work}/drover.log", "wb")
-        node = subprocess.Popen(["runc", "--root", f"{work}/runc", "run", "-b", f"{work}/bundle", "drover"], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+
+        def start():
+            log = open(f"{work}/drover.log", "ab")
+            return subprocess.Popen(["runc", "--root", f"{work}/runc", "run", "-b", f"{work}/bundle", "drover"], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+
+        def main_pid():
+            return json.loads(subprocess.run(["runc", "--root", f"{work}/runc", "state", "drover"], capture_output=True, check=True).stdout)["pid"]
+
+        node = start()
         hear("READY=1")
         hear("WATCHDOG=1")
         until("ready", lambda: fetch(f"http://{http}/ready"))
         until("1000 events in the embedded server", lambda: sum(
             float(l.rsplit(" ", 1)[1]) for l in (fetch(f"http://{http}/metrics") or "").splitlines() if l.startswith("gateway_events_routed_total{")) >= 1000)
-        pid = json.loads(subprocess.run(["runc", "--root", f"{work}/runc", "state", "drover"], capture_output=True, check=True).stdout)["pid"]
+        pid = main_pid()
         status = open(f"/proc/{pid}/status").read()
         for want in (f"Uid:\t{user}\t", "CapEff:\t0000000000000000", "NoNewPrivs:\t1", "Seccomp:\t2"):
             if want not in status:
@@ -138,8 +148,21 @@ def main():
         text = open(f"{work}/drover.log").read()
         if '"unacked":0' not in text or "contained-token" in text:
             sys.exit("contained.py: not everything is acknowledged, or the token stands in the log")
+        # What the watchdog does. Exit code 2 would be Go's way, and the unit has systemd leave a node with that alone.
+        node = start()
+        hear("READY=1")
+        until("ready again", lambda: fetch(f"http://{http}/ready"))
+        os.kill(main_pid(), signal.SIGABRT)
+        if (code := node.wait(patience)) != 128 + signal.SIGABRT:
+            sys.exit(f"contained.py: exit code {code} after SIGABRT, want runc's word for an end by that signal, {128 + signal.SIGABRT}")
+        text = open(f"{work}/drover.log").read()
+        if "\ngoroutine 1 " not in text or "contained-token" in text:
+            sys.exit("contained.py: the stacks of goroutines are not in the log, or the token is")
+        if cores := [name for _, _, names in os.walk(f"{work}/state") for name in names if name.startswith("core")]:
+            sys.exit(f"contained.py: SIGABRT has left {cores}, with the token inside")
         print(f"runs as user {user} under {len(allowed(settings()['SystemCallFilter']))} allowed system calls, ready, 1000 events stored by the embedded server; "
-              "READY, WATCHDOG, RELOADING and STOPPING heard; exit code 0, 0 events unacknowledged; the token is in no environment")
+              "READY, WATCHDOG, RELOADING and STOPPING heard; exit code 0, 0 events unacknowledged; SIGABRT ends it by that signal, without a core; the token is in no "
+              "environment and in no log")
     finally:
         if node and node.poll() is None:
             subprocess.run(["runc", "--root", f"{work}/runc", "delete", "-f", "drover"], capture_output=True)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/compose-spec/compose-go/v2/types"
@@ -11,20 +12,26 @@ import (
 
 // lint wants no fault in compose.yaml, and one in each broken copy.
 func lint(ctx context.Context, o options) error {
-	text, err := os.ReadFile(o.composeFile())
+	f, err := o.files()
 	if err != nil {
 		return err
 	}
-	project, faults := judge(ctx, o, string(text))
+	project, faults := judge(ctx, o, f)
 	if len(faults) > 0 {
 		return fmt.Errorf("%s:\n  %s", o.composeFile(), strings.Join(faults, "\n  "))
 	}
 	fmt.Printf("compose.yaml: %d services without fault by %d rules\n", len(project.Services), len(rules))
 	for _, b := range breaks {
-		if strings.Count(string(text), b.old) < 1 {
-			return fmt.Errorf("breaks: %s: %q does not stand in compose.yaml", b.name, b.old)
+		spoilt := f
+		text := &spoilt.compose
+		if b.inBot {
+			text = &spoilt.bot
 		}
-		_, faults := judge(ctx, o, strings.Replace(string(text), b.old, b.new, 1))
+		if !strings.Contains(*text, b.old) {
+			return fmt.Errorf("breaks: %s: %q stands there no more", b.name, b.old)
+		}
+		*text = strings.Replace(*text, b.old, b.new, 1)
+		_, faults := judge(ctx, o, spoilt)
 		found := ""
 		for _, f := range faults {
 			if found == "" && strings.Contains(f, b.want) {
@@ -41,13 +48,29 @@ func lint(ctx context.Context, o options) error {
 	return nil
 }
 
-// judge returns what is wrong with a compose file.
-func judge(ctx context.Context, o options, text string) (*types.Project, []string) {
-	project, err := load(ctx, o, []byte(text))
+// files are the texts of compose.yaml, and of bot.yaml that is laid over it.
+type files struct{ compose, bot string }
+
+func (o options) files() (f files, err error) {
+	compose, err := os.ReadFile(o.composeFile())
+	if err != nil {
+		return f, err
+	}
+	bot, err := os.ReadFile(filepath.Join(filepath.Dir(o.composeFile()), "bot.yaml"))
+	return files{string(compose), string(bot)}, err
+}
+
+// judge returns what is wrong with the files.
+func judge(ctx context.Context, o options, f files) (*types.Project, []string) {
+	project, err := load(ctx, o, nil, f.compose)
 	if err != nil {
 		return nil, []string{"load: " + strings.ReplaceAll(err.Error(), "\n", " ")}
 	}
-	c := &checking{o: o, text: text, p: project}
+	c := &checking{o: o, text: f.compose, p: project}
+	if c.bot, err = load(ctx, o, types.Mapping{"DISCORD_TOKEN": botToken}, f.compose, f.bot); err != nil {
+		return project, []string{"load: bot.yaml: " + strings.ReplaceAll(err.Error(), "\n", " ")}
+	}
+	_, c.tokenless = load(ctx, o, nil, f.compose, f.bot)
 	for _, r := range rules {
 		c.rule = r.name
 		r.check(c)
@@ -57,11 +80,13 @@ func judge(ctx context.Context, o options, text string) (*types.Project, []strin
 
 // checking is a compose file under judgement.
 type checking struct {
-	o      options
-	text   string
-	p      *types.Project
-	rule   string
-	faults []string
+	o         options
+	text      string
+	p         *types.Project
+	bot       *types.Project // with bot.yaml over it, for a bot with botToken
+	tokenless error          // what the library says when there is no token for it
+	rule      string
+	faults    []string
 }
 
 func (c *checking) fault(format string, args ...any) {

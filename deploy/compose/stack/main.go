@@ -61,11 +61,14 @@ type options struct {
 
 func (o options) composeFile() string { return filepath.Join(o.root, "deploy/compose/compose.yaml") }
 
-// load reads a compose file's text as if it stood in deploy/compose, with nothing of this machine's environment in it.
-func load(ctx context.Context, o options, text []byte) (*types.Project, error) {
-	return loader.LoadWithContext(ctx, types.ConfigDetails{
-		WorkingDir:  filepath.Dir(o.composeFile()),
-		ConfigFiles: []types.ConfigFile{{Filename: o.composeFile(), Content: text}},
-		Environment: types.Mapping{},
-	}, func(l *loader.Options) { l.SetProjectName("drover", true) })
+// load reads compose files' texts, one laid over the other, as if they stood in deploy/compose, with nothing of this machine's environment in them.
+func load(ctx context.Context, o options, env types.Mapping, texts ...string) (*types.Project, error) {
+	details := types.ConfigDetails{WorkingDir: filepath.Dir(o.composeFile()), Environment: env}
+	if env == nil {
+		details.Environment = types.Mapping{}
+	}
+	for _, text := range texts {
+		details.ConfigFiles = append(details.ConfigFiles, types.ConfigFile{Filename: o.composeFile(), Content: []byte(text)})
+	}
+	return loader.LoadWithContext(ctx, details, func(l *loader.Options) { l.SetProjectName("drover", true) })
 }

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -147,13 +148,20 @@ func (r *processes) mount(s types.ServiceConfig, root string) error {
 			return err
 		}
 	}
-	for _, c := range s.Configs {
-		if err := put(c.Target, r.p.Configs[c.Source].Content); err != nil {
+	for _, t := range s.Tmpfs {
+		folder, _, _ := strings.Cut(t, ":")
+		if err := os.MkdirAll(filepath.Join(root, folder), 0o755); err != nil {
+			return err
+		}
+		if err := os.Chmod(filepath.Join(root, folder), 0o777); err != nil { // whatever the umask is
 			return err
 		}
 	}
 	return nil
 }
+
+// runs is the line of a script that becomes the image's program.
+var runs = regexp.MustCompile(`(?m)^exec /\S+`)
 
 // command is what runs: the image's program with the service's arguments.
 func (r *processes) command(s types.ServiceConfig, root string) ([]string, error) {
@@ -165,6 +173,9 @@ func (r *processes) command(s types.ServiceConfig, root string) ([]string, error
 	if !ok {
 		return nil, fmt.Errorf("%s: no program for the image %s", s.Name, s.Image)
 	}
+	if len(s.Entrypoint) > 0 { // a shell, which writes files and then becomes the program
+		return r.script(s, root, program)
+	}
 	args := slices.Clone([]string(s.Command))
 	if s.Build != nil && len(args) == 0 {
 		args = []string{"run"}
@@ -173,15 +184,29 @@ func (r *processes) command(s types.ServiceConfig, root string) ([]string, error
 		args = args[1:]
 	}
 	out := []string{program}
-	if repository == "edoburu/pgbouncer" && os.Getuid() == 0 {
-		out = append(out, "-u", "postgres") // it refuses to be root
-	}
 	for _, a := range args {
 		a, err := r.translate(s, root, a)
 		if err != nil {
 			return nil, err
 		}
 		out = append(out, a)
+	}
+	return out, nil
+}
+
+// script is a service's own entry point with this machine's program in it. It runs as a user that is not root, as in the container: PgBouncer
+// refuses to be root, and what the script writes to must be open to whatever user that is.
+func (r *processes) script(s types.ServiceConfig, root, program string) ([]string, error) {
+	var out []string
+	if os.Getuid() == 0 {
+		out = []string{r.programs["setpriv"], "--reuid=postgres", "--regid=postgres", "--clear-groups"}
+	}
+	for _, a := range slices.Concat(s.Entrypoint, s.Command) {
+		a, err := r.translate(s, root, a)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, runs.ReplaceAllString(a, "exec "+strings.ReplaceAll(program, "$", "$$")))
 	}
 	return out, nil
 }

@@ -31,11 +31,13 @@ var rules = []rule{
 	{"cluster", cluster},
 	{"state", state},
 	{"mounts", mounts},
+	{"files", inlineFiles},
 	{"ports", ports},
 	{"health", health},
 	{"simulator", simulatorFlags},
 	{"prometheus", prometheusFiles},
 	{"grafana", grafanaFiles},
+	{"bot", ownBot},
 }
 
 // wanted: the topology that the file is for.
@@ -167,9 +169,9 @@ func (c *checking) config(s types.ServiceConfig) (config.Config, error) {
 }
 
 var (
-	literal  = regexp.MustCompile(`(?im)^\s*[a-z_]*(?:password|token|secret)[a-z_]*:\s*(\S+)|^\s*"pool_[a-z]+" (\S+)$`)
+	literal  = regexp.MustCompile(`(?im)^\s*[a-z_]*(?:password|token|secret)[a-z_]*:\s*(\S+)|\bpool_[a-z]+ (\S+)`)
 	userinfo = regexp.MustCompile(`://[^:@\s/]+:([^@\s]+)@`)
-	demo     = regexp.MustCompile(`^['"]*\$\{DEMO_[A-Z_]+:-demo-[a-z-]+\}['"]*$`)
+	demo     = regexp.MustCompile(`^['"]*\$\{DEMO_[A-Z_]+:-demo-[a-z-]+\}['"]*$|^"\$\$[A-Z_]+_PASSWORD"$`)
 )
 
 // secrets: only a demonstration's, each of which a variable replaces.

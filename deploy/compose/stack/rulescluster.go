@@ -159,15 +159,12 @@ func (c *checking) read(name string) string {
 	return string(b)
 }
 
-// configs are the files that a service reads, as text: mounted ones (folders aside) and those in the compose file.
+// configs are the files that a service reads, as text; folders aside.
 func (c *checking) configs(s types.ServiceConfig) (texts []string) {
 	for _, v := range s.Volumes {
 		if info, err := os.Stat(v.Source); v.Type == "bind" && err == nil && !info.IsDir() {
 			texts = append(texts, c.read(v.Source))
 		}
-	}
-	for _, ref := range s.Configs {
-		texts = append(texts, c.p.Configs[ref.Source].Content)
 	}
 	return texts
 }

@@ -98,6 +98,9 @@ func health(c *checking) {
 		if has && (s.HealthCheck.Interval == nil || s.HealthCheck.Timeout == nil || s.HealthCheck.StartPeriod == nil || s.HealthCheck.Retries == nil) {
 			c.fault("%s: its health check is without interval, timeout, start_period or retries", s.Name)
 		}
+		if s.Build != nil && has && s.HealthCheck.Test[1] != "/usr/local/bin/drover" {
+			c.fault("%s: its health check runs %s, which is not in drover's image", s.Name, s.HealthCheck.Test[1])
+		}
 		if s.Build != nil && (verb(s) == "run" || verb(s) == "worker") && (!has || !slices.Equal(s.HealthCheck.Test, []string{"CMD", "/usr/local/bin/drover", "healthcheck"})) {
 			c.fault("%s is not asked by drover healthcheck", s.Name)
 		}

@@ -35,16 +35,14 @@ type stack struct {
 
 // runStack starts everything, kills nodes, and judges.
 func runStack(ctx context.Context, o options) (err error) {
-	text, err := os.ReadFile(o.composeFile())
+	f, err := o.files()
 	if err != nil {
 		return err
 	}
-	if _, faults := judge(ctx, o, string(text)); len(faults) > 0 {
-		return fmt.Errorf("compose.yaml: %s", strings.Join(faults, "\n  "))
-	}
 	s := &stack{o: o, began: time.Now()}
-	if s.p, err = load(ctx, o, text); err != nil {
-		return err
+	var faults []string
+	if s.p, faults = judge(ctx, o, f); len(faults) > 0 {
+		return fmt.Errorf("compose.yaml: %s", strings.Join(faults, "\n  "))
 	}
 	dir := o.keep
 	if dir == "" {

@@ -20,7 +20,7 @@ import (
 // findPrograms are what the images would bring.
 func (s *stack) findPrograms() error {
 	s.r.programs = map[string]string{"drover": s.o.drover, "nats": s.o.nats}
-	for repository, names := range map[string][]string{"edoburu/pgbouncer": {"pgbouncer", "/usr/sbin/pgbouncer"}, "prom/prometheus": {"prometheus"}} {
+	for repository, names := range map[string][]string{"edoburu/pgbouncer": {"pgbouncer", "/usr/sbin/pgbouncer"}, "prom/prometheus": {"prometheus"}, "setpriv": {"setpriv"}} {
 		for _, name := range names {
 			if found, err := exec.LookPath(name); err == nil {
 				s.r.programs[repository] = found

@@ -43,7 +43,7 @@ func (r *processes) translate(s types.ServiceConfig, root, text string) (string,
 	swap(named, func(m []string) (string, string, string) { return m[1], m[2], "ADDR" })
 	text = listenAddr.ReplaceAllString(text, "listen_addr = 127.0.0.1")
 	for _, target := range targets(s) {
-		re := regexp.MustCompile(`(^|[\s="'\[(,])(` + regexp.QuoteMeta(target) + `)($|[\s/"'\]),])`)
+		re := regexp.MustCompile(`(^|[\s="'\[(,>])(` + regexp.QuoteMeta(target) + `)($|[\s/"'\]),])`)
 		text = re.ReplaceAllString(text, "${1}"+strings.ReplaceAll(root, "$", "$$")+"${2}${3}")
 	}
 	return text, failed
@@ -59,8 +59,9 @@ func targets(s types.ServiceConfig) []string {
 			set[filepath.Dir(v.Target)] = true
 		}
 	}
-	for _, c := range s.Configs {
-		set[filepath.Dir(c.Target)] = true
+	for _, t := range s.Tmpfs {
+		folder, _, _ := strings.Cut(t, ":")
+		set[folder] = true
 	}
 	var out []string
 	for t := range set {

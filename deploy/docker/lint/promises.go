@@ -52,6 +52,9 @@ func basesAreArguments(f file) error {
 		if i >= len(f.stages) || f.stages[i].BaseName != "${"+name+"}" {
 			return fmt.Errorf("stage %d is not FROM ${%s}", i, name)
 		}
+		if name == "RUNTIME_IMAGE" && defaults[name] == "scratch" { // which has no versions
+			continue
+		}
 		if v := defaults[name]; !regexp.MustCompile(`^[a-z]+:\d+\.\d+`).MatchString(v) || !strings.Contains(v, "alpine") {
 			return fmt.Errorf("ARG %s is %q, want an Alpine image with a version", name, v)
 		}

@@ -98,29 +98,24 @@ func (s *steps) install(ctx context.Context) error {
 		ended <- end{out, err}
 	}()
 	err := s.migrate(ctx)
+	if err == nil { // the other hook is the last
+		err = s.finish(ctx, "consumer")
+	}
 	e := <-ended
 	if err != nil || e.err != nil {
 		return fmt.Errorf("%w: helm install: %w\n%s", err, e.err, e.out)
 	}
-	_, err = s.kube.BatchV1().Jobs(namespace).Get(ctx, "drover-migrate", metav1.GetOptions{})
-	if !apierrors.IsNotFound(err) {
-		return fmt.Errorf("the job is still there: %w", err)
+	for _, name := range []string{"drover-migrate", "drover-consumer"} {
+		if _, err := s.kube.BatchV1().Jobs(namespace).Get(ctx, name, metav1.GetOptions{}); !apierrors.IsNotFound(err) {
+			return fmt.Errorf("the job %s is still there: %w", name, err)
+		}
 	}
 	return nil
 }
 
-// migrate plays the kubelet of the migration's pod.
+// migrate lets the migration end, and looks at what is there until then.
 func (s *steps) migrate(ctx context.Context) error {
-	var pod *corev1.Pod
-	err := until(ctx, "the pod of the migration", func() (bool, error) {
-		list, err := s.kube.CoreV1().Pods(namespace).List(ctx, metav1.ListOptions{LabelSelector: "app.kubernetes.io/component=migrate"})
-		if err != nil || len(list.Items) == 0 {
-			return false, err
-		}
-		pod = &list.Items[0]
-		return true, nil
-	})
-	if err != nil {
+	if _, err := s.jobPod(ctx, "migrate"); err != nil {
 		return err
 	}
 	sets, err := s.kube.AppsV1().StatefulSets(namespace).List(ctx, metav1.ListOptions{})
@@ -131,9 +126,31 @@ func (s *steps) migrate(ctx context.Context) error {
 	if err != nil || len(policies.Items) != 1 {
 		return fmt.Errorf("there are %d policies while the migration runs, its own is wanted: %w", len(policies.Items), err)
 	}
+	return s.finish(ctx, "migrate")
+}
+
+// jobPod waits for the pod of a job.
+func (s *steps) jobPod(ctx context.Context, component string) (pod *corev1.Pod, err error) {
+	err = until(ctx, "the pod of "+component, func() (bool, error) {
+		list, err := s.list(ctx, component)
+		if err != nil || len(list) == 0 {
+			return false, err
+		}
+		pod = &list[0]
+		return true, nil
+	})
+	return pod, err
+}
+
+// finish plays the kubelet of a job's pod: it has ended well.
+func (s *steps) finish(ctx context.Context, component string) error {
+	pod, err := s.jobPod(ctx, component)
+	if err != nil {
+		return err
+	}
 	now := metav1.NewTime(time.Now())
 	pod.Status.Phase = corev1.PodSucceeded
-	pod.Status.ContainerStatuses = []corev1.ContainerStatus{{Name: "migrate", State: corev1.ContainerState{
+	pod.Status.ContainerStatuses = []corev1.ContainerStatus{{Name: component, State: corev1.ContainerState{
 		Terminated: &corev1.ContainerStateTerminated{StartedAt: now, FinishedAt: now, Reason: "Completed"},
 	}}}
 	_, err = s.kube.CoreV1().Pods(namespace).UpdateStatus(ctx, pod, metav1.UpdateOptions{})

@@ -56,7 +56,7 @@ func check(ctx context.Context, o options) error {
 		{"the API server is ready, with a namespace that enforces Pod Security restricted", s.prepare},
 		{"each rendering passes a server-side dry run, without a warning", s.dryRuns},
 		{"broken manifests are refused or warned of", s.refusals},
-		{"helm installs: the migration first, then everything else", s.install},
+		{"helm installs: the migration first, then everything else, the consumer last", s.install},
 		{"the controllers make all pods at once, each with a volume of its own", s.pods},
 		{"upgrades restart nodes only where they must, and what is immutable is refused", s.upgrades},
 		{"a rollout goes one by one, waits for readiness, and a broken one is replaced without a hand", s.rollout},

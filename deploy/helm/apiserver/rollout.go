@@ -74,7 +74,7 @@ func (s *steps) settled(ctx context.Context) (*appsv1.StatefulSet, error) {
 
 // upgrade runs helm upgrade, and plays the migration's kubelet again.
 func (s *steps) upgrade(ctx context.Context, chart string, more ...string) (*appsv1.StatefulSet, error) {
-	out, err := s.helmRun(ctx, "upgrade", chart, s.args(append([]string{"--set", "migrate.enabled=false"}, more...)...)...)
+	out, err := s.helmRun(ctx, "upgrade", chart, s.args(append([]string{"--set", "migrate.enabled=false,consumer.enabled=false"}, more...)...)...)
 	if err != nil {
 		return nil, fmt.Errorf("helm upgrade: %w\n%s", err, out)
 	}
@@ -112,7 +112,7 @@ func (s *steps) upgrades(ctx context.Context) error {
 	if err != nil || !strings.Contains(config.Data["drover.yaml"], "MESSAGE_CREATE") {
 		return fmt.Errorf("the ConfigMap has not the new list of events: %w", err)
 	}
-	out, err := s.helmRun(ctx, "upgrade", s.chart, s.args("--set", "migrate.enabled=false,persistence.size=8Gi")...)
+	out, err := s.helmRun(ctx, "upgrade", s.chart, s.args("--set", "migrate.enabled=false,consumer.enabled=false,persistence.size=8Gi")...)
 	if err == nil || !strings.Contains(out, "Forbidden: updates to statefulset spec") {
 		return fmt.Errorf("another size of the volumes is not refused: %w\n%s", err, out)
 	}

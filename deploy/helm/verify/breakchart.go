@@ -23,6 +23,15 @@ var spoiltCharts = []struct {
 	{"an alert that was changed at the source", "files/alerts/drover.yaml", "for: 2m", "for: 3m", "run deploy/helm/check sync", onlyCopies},
 	{"a dashboard that was changed at the source", "files/dashboards/fleet.json", "Now", "Then", "run deploy/helm/check sync", onlyCopies},
 	{"a log level that restarts nodes", "templates/statefulset.yaml", `{{- $_ := unset $fixed.log "level" -}}`, "", "config.log.level=debug: nodes are restarted: true", onlyReloads},
+	{"an empty list that lets everybody in", "templates/networkpolicy.yaml", "and $serves $np.ingressFrom", "$serves", "lets in more than named pods", onlyClosed},
+	{"an empty list that leads everywhere", "templates/networkpolicy.yaml", "{{- if .to -}}", "{{- if true -}}", "lets out to every address", onlyClosed},
+	{"an example whose worker has no prefix", "README.md", ", api_prefix: drover.API", "", `worker.api_prefix is ""`, example},
+	{"an example whose server refuses it", "README.md", ", cert_file: {name: drover-nats-tls, key: tls.crt}", "", "DROVER_NATS_TLS_CERT_FILE is missing", example},
+	{"an example without a consumer", "README.md", "\nconsumer:\n  enabled: true", "\nconsumer:\n  enabled: false", "has no nodes, workers and consumer", example},
+	{"an example that nobody tries", "README.md", "replicas: 3\n", "replicas: 4\n", "is not deploy/helm/testdata/values/least-rights.yaml", example},
+	{"notes that have the nodes' user ask", "templates/NOTES.txt", "or .Values.config.nats.user ", "or ", "ask what only an operator may", notes},
+	{"notes that the page does not have", "templates/NOTES.txt", "See the nodes", "Look at the nodes", "Helm prints something else", notes},
+	{"a consumer with the workers' prefix", "templates/_helpers.tpl", `{{- $_ := set $worker.worker "api_prefix" "" -}}`, "", "an operator has no prefix", onlyExample},
 	{"a change that restarts nobody", "templates/statefulset.yaml", "{{ toYaml $fixed | sha256sum }}", "always", "config.pool.size=50: nodes are restarted: false", onlyReloads},
 }
 
@@ -30,8 +39,21 @@ func onlyLimits(t tools, _ keys) []string {
 	_, wrong := limits(t)
 	return wrong
 }
-func onlyCopies(t tools, _ keys) []string  { return copies(t) }
+func onlyCopies(t tools, _ keys) []string { return copies(t) }
+func onlyClosed(t tools, k keys) []string {
+	return onlyValues(t, k, "deploy/helm/testdata/values/closed.yaml")
+}
+func onlyExample(t tools, k keys) []string { return onlyValues(t, k, exampleFile) }
 func onlyReloads(t tools, _ keys) []string { return reloads(t) }
+
+// onlyValues renders one file of values.
+func onlyValues(t tools, k keys, file string) []string {
+	m, err := render(t, k, filepath.Join(t.root, file))
+	if err != nil {
+		return []string{err.Error()}
+	}
+	return m.check()
+}
 
 // breakCharts spoils copies of the chart. It returns how many were noticed.
 func breakCharts(t tools, k keys) (int, error) {

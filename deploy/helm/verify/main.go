@@ -53,6 +53,8 @@ func verify(t tools) error {
 	probes, limits := limits(t)
 	wrong = append(wrong, limits...)
 	wrong = append(wrong, reloads(t)...)
+	wrong = append(wrong, example(t, keys)...)
+	wrong = append(wrong, notes(t, keys)...)
 	objects := 0
 	for _, file := range files {
 		m, err := render(t, keys, file)

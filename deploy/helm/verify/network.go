@@ -2,6 +2,7 @@ package main
 
 import (
 	"maps"
+	"net/netip"
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
@@ -52,7 +53,7 @@ func (m *manifests) checkBudgets(pods []*pod, bad func(string, ...any)) {
 				n++
 			}
 		}
-		if want := map[bool]int{true: 1}[p.kind != "Job" && len(m.budgets) > 0]; n != want {
+		if want := map[bool]int{true: 1}[p.stays() && len(m.budgets) > 0]; n != want {
 			bad("%s %s: %d budgets select it, %d are wanted", p.kind, p.name, n, want)
 		}
 	}
@@ -85,11 +86,11 @@ func checkPolicy(p *pod, n *networkv1.NetworkPolicy, bad func(string, ...any)) {
 	if !slices.Equal(n.Spec.PolicyTypes, []networkv1.PolicyType{networkv1.PolicyTypeIngress, networkv1.PolicyTypeEgress}) {
 		bad("NetworkPolicy %s: it is not about both directions", n.Name)
 	}
-	if p.kind == "Job" && len(n.Spec.Ingress) > 0 {
+	if !p.stays() && len(n.Spec.Ingress) > 0 {
 		bad("NetworkPolicy %s: nobody has to reach a job", n.Name)
 	}
 	for _, in := range n.Spec.Ingress {
-		if len(in.From) == 0 || len(in.Ports) != 1 || in.Ports[0].Port == nil || in.Ports[0].Port.StrVal != "http" {
+		if len(in.From) == 0 || slices.ContainsFunc(in.From, everybody) || len(in.Ports) != 1 || in.Ports[0].Port == nil || in.Ports[0].Port.StrVal != "http" {
 			bad("NetworkPolicy %s: lets in more than named pods at port http", n.Name)
 		}
 	}
@@ -105,7 +106,13 @@ func checkPolicy(p *pod, n *networkv1.NetworkPolicy, bad func(string, ...any)) {
 			}
 			open[port.Port.String()] = true
 		}
+		if len(out.To) == 0 || slices.ContainsFunc(out.To, everybody) {
+			bad("NetworkPolicy %s: lets out to every address", n.Name)
+		}
 		for _, to := range out.To {
+			if to.IPBlock != nil && p.verb != "run" && !isPrivate(to.IPBlock.CIDR) {
+				bad("NetworkPolicy %s: %s leads to public addresses, and nothing that it needs is there", n.Name, to.IPBlock.CIDR)
+			}
 			if to.IPBlock == nil || to.IPBlock.CIDR != "0.0.0.0/0" {
 				continue
 			}
@@ -121,7 +128,7 @@ func checkPolicy(p *pod, n *networkv1.NetworkPolicy, bad func(string, ...any)) {
 		want[port] = true
 	}
 	for _, port := range extraPorts {
-		if p.kind != "Job" && open[port] {
+		if p.stays() && open[port] {
 			want[port] = true
 		}
 	}
@@ -130,13 +137,27 @@ func checkPolicy(p *pod, n *networkv1.NetworkPolicy, bad func(string, ...any)) {
 	}
 }
 
+// everybody is a source or destination that names nothing.
+func everybody(p networkv1.NetworkPolicyPeer) bool {
+	return p.PodSelector == nil && p.NamespaceSelector == nil && p.IPBlock == nil
+}
+
+// isPrivate reports whether nothing of the internet is in a range of addresses.
+func isPrivate(cidr string) bool {
+	net, err := netip.ParsePrefix(cidr)
+	return err == nil && slices.ContainsFunc([]string{"10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7"}, func(text string) bool {
+		whole := netip.MustParsePrefix(text)
+		return whole.Bits() <= net.Bits() && whole.Contains(net.Addr())
+	})
+}
+
 // extraPorts are those of networkPolicy.extraEgress in testdata.
 var extraPorts = []string{"8080"}
 
 // wantedPorts are the ports that drover has to reach, beside DNS.
 func wantedPorts(p *pod) []string {
-	ports := map[string][]string{"run": {}, "worker": {"5432", "6432"}, "migrate": {"5432", "6432"}}[p.verb]
-	if p.verb == "migrate" || p.config == nil {
+	ports := map[string][]string{"worker": {"5432", "6432"}, "migrate": {"5432", "6432"}, "retention": {"5432", "6432"}}[p.verb]
+	if p.config == nil {
 		return ports
 	}
 	ports = append(ports, natsPorts(p.text("nats.url"))...)

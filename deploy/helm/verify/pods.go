@@ -15,6 +15,7 @@ const (
 	dataDir    = "/var/lib/drover"
 	secretsDir = "/etc/drover-secrets"
 	uid        = 1001
+	databaseCA = "PGSSLROOTCERT" // which pgx reads, as all clients of PostgreSQL do
 )
 
 // pod is what one workload makes pods of.
@@ -26,7 +27,7 @@ type pod struct {
 	drover     corev1.Container // the one container
 	replicas   int32
 	selector   map[string]string
-	verb       string         // run, worker, migrate
+	verb       string         // run, worker, migrate, retention; consumer for worker --make-consumer
 	config     map[string]any // its drover.yaml by key; nil: it has none
 	wrong      []string
 }
@@ -51,6 +52,9 @@ func (m *manifests) pods() []*pod {
 		if len(p.drover.Args) > 0 {
 			p.verb = p.drover.Args[0]
 		}
+		if slices.Contains(p.drover.Args, "--make-consumer") {
+			p.verb = "consumer"
+		}
 		m.readConfig(p)
 		all = append(all, p)
 	}
@@ -63,8 +67,14 @@ func (m *manifests) pods() []*pod {
 	for _, o := range m.jobs {
 		add("Job", o.Name, nil, nil, o.Spec.Template)
 	}
+	for _, o := range m.crons {
+		add("CronJob", o.Name, nil, nil, o.Spec.JobTemplate.Spec.Template)
+	}
 	return all
 }
+
+// stays: it is not a job, which ends.
+func (p *pod) stays() bool { return p.kind == "StatefulSet" || p.kind == "Deployment" }
 
 // readConfig finds the file that --config names: in a folder that a ConfigMap of this rendering is mounted at.
 func (m *manifests) readConfig(p *pod) {
@@ -155,9 +165,9 @@ func (p *pod) checkEnv(k keys) {
 			p.bad("%s is no variable of drover", e.Name)
 		case known && k.secrets[key] && (e.Value != "" || e.ValueFrom == nil || e.ValueFrom.SecretKeyRef == nil):
 			p.bad("%s is a secret and is not taken from a Secret", e.Name)
-		case known && strings.HasSuffix(key, "_file") && !p.hasFile(e.Value):
+		case (known && strings.HasSuffix(key, "_file") || e.Name == databaseCA) && !p.hasFile(e.Value):
 			p.bad("%s names %q, which no Secret is mounted at", e.Name, e.Value)
-		case !known && !slices.Contains([]string{"GOMEMLIMIT", "HTTPS_PROXY"}, e.Name):
+		case !known && !slices.Contains([]string{"GOMEMLIMIT", "HTTPS_PROXY", databaseCA}, e.Name):
 			p.bad("%s is unknown: name it here if it is meant", e.Name)
 		}
 	}

@@ -4,12 +4,16 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
 // readByDrover gives drover itself the configuration that each pod would have, file and environment, and wants no problem and no warning.
 func readByDrover(t tools, m *manifests) (wrong []string) {
 	for _, p := range m.pods() {
+		if out, err := run(t, "/", nil, append(slices.Clone(p.drover.Args), "--help")...); err != nil {
+			wrong = append(wrong, fmt.Sprintf("%s %s: drover does not take its arguments: %v\n%s", p.kind, p.name, err, out))
+		}
 		if p.config == nil {
 			continue
 		}

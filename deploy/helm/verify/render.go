@@ -30,6 +30,7 @@ type manifests struct {
 	sets        []*appsv1.StatefulSet
 	deployments []*appsv1.Deployment
 	jobs        []*batchv1.Job
+	crons       []*batchv1.CronJob
 	services    []*corev1.Service
 	configMaps  []*corev1.ConfigMap
 	accounts    []*corev1.ServiceAccount
@@ -106,6 +107,8 @@ func (m *manifests) add(object runtime.Object) error {
 		m.deployments = append(m.deployments, o)
 	case *batchv1.Job:
 		m.jobs = append(m.jobs, o)
+	case *batchv1.CronJob:
+		m.crons = append(m.crons, o)
 	case *corev1.Service:
 		m.services = append(m.services, o)
 	case *corev1.ConfigMap:

@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	appsv1 "k8s.io/api/apps/v1"
-	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 )
 
@@ -25,9 +24,12 @@ func (m *manifests) check() []string {
 		p.checkEnv(m.keys)
 		p.checkMemory()
 		p.checkVerb()
-		if p.kind == "Job" {
-			m.checkJob(p)
-		} else {
+		switch p.kind {
+		case "Job":
+			m.checkHook(p)
+		case "CronJob":
+			m.checkCron(p)
+		default:
 			p.checkRunning()
 		}
 		if a := p.spec.ServiceAccountName; len(m.accounts) > 0 && a != "" && a != m.accounts[0].Name {
@@ -43,6 +45,7 @@ func (m *manifests) check() []string {
 	m.checkServices(pods, bad)
 	m.checkBudgets(pods, bad)
 	m.checkPolicies(pods, bad)
+	checkConsumer(pods, bad)
 	m.checkMonitoring(bad)
 	m.checkPlain(bad)
 	for _, a := range m.accounts {
@@ -120,26 +123,6 @@ func sizeOf(v any) (int64, error) {
 	}
 	q, err := resource.ParseQuantity(text)
 	return q.Value(), err
-}
-
-// checkJob: a hook that runs before the release is there can use nothing of it.
-func (m *manifests) checkJob(p *pod) {
-	job := m.jobs[0]
-	if !strings.Contains(job.Annotations["helm.sh/hook"], "pre-upgrade") || !strings.Contains(job.Annotations["helm.sh/hook"], "pre-install") {
-		p.bad("it does not run before the release")
-	}
-	if p.spec.RestartPolicy != corev1.RestartPolicyNever && p.spec.RestartPolicy != corev1.RestartPolicyOnFailure {
-		p.bad("it is started again for ever")
-	}
-	for _, v := range p.spec.Volumes {
-		p.bad("volume %s may not be there yet", v.Name)
-	}
-	if len(m.accounts) > 0 && p.spec.ServiceAccountName == m.accounts[0].Name {
-		p.bad("its ServiceAccount is not there yet")
-	}
-	if job.Spec.ActiveDeadlineSeconds == nil || job.Spec.BackoffLimit == nil {
-		p.bad("it has no end")
-	}
 }
 
 // credentials is a user with a password in an address.

@@ -90,9 +90,11 @@ func (p *pod) env(name string) *corev1.EnvVar {
 // checkVerb: each of the three has the arguments and secrets that it needs, and none that it does not.
 func (p *pod) checkVerb() {
 	needs := map[string]struct{ must, mustNot []string }{
-		"run":     {[]string{"DROVER_DISCORD_TOKEN"}, []string{"DROVER_DATABASE_URL", "DROVER_DATABASE_MIGRATE_URL"}},
-		"worker":  {[]string{"DROVER_DATABASE_URL"}, []string{"DROVER_DISCORD_TOKEN", "DROVER_DATABASE_MIGRATE_URL"}},
-		"migrate": {nil, []string{"DROVER_DISCORD_TOKEN", "DROVER_NATS_PASSWORD", "DROVER_NATS_CREDS_FILE"}},
+		"run":       {[]string{"DROVER_DISCORD_TOKEN"}, []string{"DROVER_DATABASE_URL", "DROVER_DATABASE_MIGRATE_URL", databaseCA}},
+		"worker":    {[]string{"DROVER_DATABASE_URL"}, []string{"DROVER_DISCORD_TOKEN", "DROVER_DATABASE_MIGRATE_URL"}},
+		"consumer":  {nil, []string{"DROVER_DISCORD_TOKEN", "DROVER_DATABASE_URL", "DROVER_DATABASE_MIGRATE_URL", databaseCA}},
+		"migrate":   {nil, []string{"DROVER_DISCORD_TOKEN", "DROVER_NATS_PASSWORD", "DROVER_NATS_CREDS_FILE"}},
+		"retention": {nil, []string{"DROVER_DISCORD_TOKEN", "DROVER_NATS_PASSWORD", "DROVER_NATS_CREDS_FILE"}},
 	}
 	need, ok := needs[p.verb]
 	if !ok {
@@ -108,7 +110,7 @@ func (p *pod) checkVerb() {
 			p.bad("it gets %s, which it does not need", name)
 		}
 	}
-	if p.verb == "migrate" && p.env("DROVER_DATABASE_MIGRATE_URL") == nil && p.env("DROVER_DATABASE_URL") == nil {
+	if (p.verb == "migrate" || p.verb == "retention") && p.env("DROVER_DATABASE_MIGRATE_URL") == nil && p.env("DROVER_DATABASE_URL") == nil {
 		p.bad("it has no database")
 	}
 }

@@ -58,6 +58,16 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace 
 {{- mustMergeOverwrite (deepCopy .Values.secrets) (deepCopy .Values.worker.secrets) | toYaml -}}
 {{- end -}}
 
+{{/* What makes the worker's consumer: the worker's, over them its own, and no prefix, since an operator is where the streams are. */}}
+{{- define "drover.consumer.config" -}}
+{{- $worker := include "drover.worker.config" . | fromYaml -}}
+{{- $_ := set $worker.worker "api_prefix" "" -}}
+{{- mustMergeOverwrite $worker (deepCopy .Values.consumer.config) | toYaml -}}
+{{- end -}}
+{{- define "drover.consumer.secrets" -}}
+{{- mustMergeOverwrite (include "drover.worker.secrets" . | fromYaml) (deepCopy .Values.consumer.secrets) | toYaml -}}
+{{- end -}}
+
 {{/* Which secrets a component gets: no more than it needs. */}}
 {{- define "drover.secretKeys.nats" -}}
 nats.password nats.token nats.creds_file nats.nkey_file nats.tls.ca_file nats.tls.cert_file nats.tls.key_file
@@ -67,6 +77,8 @@ nats.password nats.token nats.creds_file nats.nkey_file nats.tls.ca_file nats.tl
 discord.token {{ include "drover.secretKeys.nats" . }}
 {{- else if eq . "worker" -}}
 database.url {{ include "drover.secretKeys.nats" . }}
+{{- else if eq . "consumer" -}}
+{{ include "drover.secretKeys.nats" . }}
 {{- else -}}
 database.url database.migrate_url
 {{- end -}}
@@ -79,13 +91,19 @@ database.url database.migrate_url
 {{- toYaml $ref -}}
 {{- end -}}
 
-{{/* 1 for each secret that is a file and is set; empty: no volume is needed. Call with dict "secrets" and "component". */}}
+{{/* The Secret with the CA of PostgreSQL, for those who connect to it; else nothing. Call with dict "root" and "component". */}}
+{{- define "drover.databaseCA" -}}
+{{- if has .component (list "worker" "migrate" "retention") -}}{{ .root.Values.databaseCA.name }}{{- end -}}
+{{- end -}}
+
+{{/* 1 for each secret that is a file and is set; empty: no volume is needed. Call with dict "root", "secrets" and "component". */}}
 {{- define "drover.hasFiles" -}}
 {{- $secrets := .secrets -}}
 {{- range $key := splitList " " (include "drover.secretKeys" .component) -}}
 {{- $ref := include "drover.ref" (dict "secrets" $secrets "key" $key) | fromYaml -}}
 {{- if and $ref.name (hasSuffix "_file" $key) -}}1{{- end -}}
 {{- end -}}
+{{- if include "drover.databaseCA" . -}}1{{- end -}}
 {{- end -}}
 
 {{/* The environment of a container. Call with dict "root", "secrets", "component", "resources". */}}
@@ -104,6 +122,10 @@ database.url database.migrate_url
       key: {{ $ref.key }}
   {{- end }}
 {{- end }}
+{{- end }}
+{{- if include "drover.databaseCA" . }}
+- name: PGSSLROOTCERT
+  value: /etc/drover-secrets/database.ca
 {{- end }}
 {{- $limit := include "drover.gomemlimit" (dict "root" .root "resources" .resources) }}
 {{- if $limit }}
@@ -138,6 +160,13 @@ database.url database.migrate_url
         - key: {{ $ref.key }}
           path: {{ $key }}
     {{- end }}
+    {{- end }}
+    {{- with include "drover.databaseCA" . }}
+    - secret:
+        name: {{ . }}
+        items:
+        - key: {{ $.root.Values.databaseCA.key }}
+          path: database.ca
     {{- end }}
 {{- end -}}
 

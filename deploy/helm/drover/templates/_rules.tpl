@@ -50,7 +50,7 @@
 {{- end -}}
 {{- end -}}
 {{- if eq $v.goMemLimit "resources" -}}
-{{- range $name, $r := dict "resources" $v.resources "worker.resources" $v.worker.resources "migrate.resources" $v.migrate.resources -}}
+{{- range $name, $r := dict "resources" $v.resources "worker.resources" $v.worker.resources "migrate.resources" $v.migrate.resources "consumer.resources" $v.consumer.resources "retention.resources" $v.retention.resources -}}
 {{- if not (dig "limits" "memory" "" $r) -}}
 {{- $wrong = append $wrong (printf "goMemLimit: resources needs %s.limits.memory: set it, or write goMemLimit: container" $name) -}}
 {{- end -}}
@@ -61,6 +61,18 @@
 {{- end -}}
 {{- if and $v.migrate.enabled (not $v.secrets.database.migrate_url.name) (not $v.secrets.database.url.name) -}}
 {{- $wrong = append $wrong "secrets.database.migrate_url.name: there is none, and migrate.enabled needs one: name the Secret with the owner's address of PostgreSQL" -}}
+{{- end -}}
+{{- if and $v.retention.enabled (not $v.secrets.database.migrate_url.name) (not $v.secrets.database.url.name) -}}
+{{- $wrong = append $wrong "secrets.database.migrate_url.name: there is none, and retention.enabled needs one: name the Secret with the owner's address of PostgreSQL" -}}
+{{- end -}}
+{{- if $v.consumer.enabled -}}
+{{- $consumer := include "drover.consumer.config" . | fromYaml -}}
+{{- if has (lower $consumer.nats.url) (list "" "none") -}}
+{{- $wrong = append $wrong "config.nats.url: a consumer is made on a NATS outside of the nodes: name its servers, or write consumer.enabled: false" -}}
+{{- end -}}
+{{- if and $consumer.nats.user (eq $consumer.nats.user $c.nats.user) -}}
+{{- $wrong = append $wrong (printf "consumer.config.nats.user: %q is the nodes' user, who may not make consumers: write the operator's, and its password's Secret into consumer.secrets" $c.nats.user) -}}
+{{- end -}}
 {{- end -}}
 {{- if $wrong -}}
 {{- fail (printf "%d problems in the values:\n  - %s" (len $wrong) (join "\n  - " $wrong)) -}}

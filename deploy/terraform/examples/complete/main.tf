@@ -166,13 +166,14 @@ module "consumer" {
   log_retention_days = var.log_retention_days
 }
 
-# aws ecs run-task: the tables, once and after each upgrade; and once a day what is old.
+# The tables, by aws ecs run-task, once and after each upgrade; and what is old, once a day by itself.
 module "maintenance" {
   source   = "../../modules/drover"
   for_each = toset(["migrate", "retention"])
 
   name                  = "drover-${each.key}"
   role                  = each.key
+  schedule              = each.key == "retention" && var.running ? "cron(17 3 * * ? *)" : null
   vpc_id                = var.vpc_id
   subnet_ids            = var.private_subnet_ids
   cluster_arn           = aws_ecs_cluster.this.arn

@@ -72,6 +72,10 @@ variable "image_repository_arns" {
   description = "ECR repositories that these images are fetched from. Empty: none, the images are public."
   type        = list(string)
   default     = []
+  validation {
+    condition     = alltrue([for arn in var.image_repository_arns : can(regex("^arn:[a-z-]+:ecr:[a-z0-9-]+:[0-9]{12}:repository/[a-z0-9][a-z0-9._/-]*$", arn))])
+    error_message = "image_repository_arns: each must be the ARN of one ECR repository, without *: ${join(", ", var.image_repository_arns)}."
+  }
 }
 
 variable "running" {

@@ -104,6 +104,16 @@ variable "desired_count" {
   }
 }
 
+variable "schedule" {
+  description = "When the task runs by itself, as EventBridge's scheduler writes it: cron(17 3 * * ? *). Only for retention. null: it runs by aws ecs run-task alone."
+  type        = string
+  default     = null
+  validation {
+    condition     = var.schedule == null ? true : var.role == "retention" && can(regex("^(cron|rate)\\(.+\\)$", var.schedule))
+    error_message = "schedule: it is for role retention, and written like cron(17 3 * * ? *) or rate(1 day)."
+  }
+}
+
 variable "shutdown_timeout_seconds" {
   description = "drover's shutdown.timeout. ECS kills 10 s later."
   type        = number

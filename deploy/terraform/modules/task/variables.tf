@@ -85,8 +85,8 @@ variable "image_repository_arns" {
   type        = list(string)
   default     = []
   validation {
-    condition     = alltrue([for arn in var.image_repository_arns : can(regex("^arn:[a-z-]+:ecr:", arn))])
-    error_message = "image_repository_arns: each must be the ARN of an ECR repository."
+    condition     = alltrue([for arn in var.image_repository_arns : can(regex("^arn:[a-z-]+:ecr:[a-z0-9-]+:[0-9]{12}:repository/[a-z0-9][a-z0-9._/-]*$", arn))])
+    error_message = "image_repository_arns: each must be the ARN of one ECR repository, without *: ${join(", ", var.image_repository_arns)}."
   }
 }
 

@@ -120,9 +120,18 @@ func inlineRules(s state) []string {
 
 func publicAddress(s state) []string {
 	out := each(s.of("aws_db_instance"), func(r resource) bool { return r.Values["publicly_accessible"] != false })
-	return append(out, each(s.of("aws_ecs_service"), func(r resource) bool {
+	public := func(r resource) bool {
 		networks := r.block("network_configuration")
 		return len(networks) != 1 || networks[0].Values["assign_public_ip"] != false
+	}
+	out = append(out, each(s.of("aws_ecs_service"), public)...)
+	return append(out, each(s.of("aws_scheduler_schedule"), func(r resource) bool {
+		for _, target := range r.block("target") {
+			for _, task := range target.block("ecs_parameters") {
+				return public(task)
+			}
+		}
+		return true
 	})...)
 }
 
@@ -302,7 +311,7 @@ func trust(s state) []string {
 		for _, st := range statements(r.text("assume_role_policy")) {
 			principal, _ := st["Principal"].(map[string]any)
 			condition, _ := json.Marshal(st["Condition"])
-			if len(principal) != 1 || principal["Service"] != "ecs-tasks.amazonaws.com" || !strings.Contains(string(condition), "aws:SourceAccount") {
+			if len(principal) != 1 || !slices.Contains([]any{"ecs-tasks.amazonaws.com", "scheduler.amazonaws.com"}, principal["Service"]) || !strings.Contains(string(condition), "aws:SourceAccount") {
 				return true
 			}
 		}

@@ -21,3 +21,11 @@ run "refuses_short_retention" {
   }
   expect_failures = [var.log_retention_days]
 }
+
+run "refuses_every_repository" {
+  command = plan
+  variables {
+    image_repository_arns = ["arn:aws:ecr:eu-central-1:123456789012:repository/*"]
+  }
+  expect_failures = [var.image_repository_arns]
+}

@@ -162,3 +162,35 @@ run "migrate" {
     error_message = "migrate: no way to NATS"
   }
 }
+
+
+run "retention" {
+  variables {
+    name                     = "drover-retention"
+    role                     = "retention"
+    schedule                 = "cron(17 3 * * ? *)"
+    discord_token_secret_arn = null
+    nats                     = null
+    database = {
+      host                = "drover.rds.amazonaws.com"
+      port                = 5432
+      name                = "drover"
+      user                = "drover_owner"
+      password_value_from = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:rds!db-owner-AbCdEf:password::"
+      ca_pem              = "-----BEGIN CERTIFICATE-----\nrds\n-----END CERTIFICATE-----\n"
+      security_group_id   = "sg-database"
+    }
+  }
+  assert {
+    condition     = aws_scheduler_schedule.this[0].schedule_expression == "cron(17 3 * * ? *)" && aws_scheduler_schedule.this[0].target[0].ecs_parameters[0].task_definition_arn == aws_ecs_task_definition.this.arn
+    error_message = "retention: it runs by itself"
+  }
+  assert {
+    condition     = !aws_scheduler_schedule.this[0].target[0].ecs_parameters[0].network_configuration[0].assign_public_ip && aws_scheduler_schedule.this[0].target[0].ecs_parameters[0].network_configuration[0].security_groups == toset(["sg-own"])
+    error_message = "retention: no public address, and only our own group"
+  }
+  assert {
+    condition     = jsondecode(aws_iam_role_policy.schedule[0].policy).Statement[0].Resource == [aws_ecs_task_definition.this.arn] && length(jsondecode(aws_iam_role_policy.schedule[0].policy).Statement[1].Resource) == 2
+    error_message = "retention: who starts it may start this task only, with its two roles"
+  }
+}

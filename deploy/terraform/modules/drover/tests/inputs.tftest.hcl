@@ -84,3 +84,12 @@ run "refuses_addresses_for_metrics" {
   }
   expect_failures = [var.metrics_client_security_group_ids]
 }
+
+
+run "refuses_a_schedule_for_nodes" {
+  command = plan
+  variables {
+    schedule = "rate(1 day)"
+  }
+  expect_failures = [var.schedule]
+}

@@ -51,3 +51,12 @@ run "refuses_latest" {
   }
   expect_failures = [var.files_image]
 }
+
+
+run "refuses_every_repository" {
+  command = plan
+  variables {
+    image_repository_arns = ["arn:aws:ecr:eu-central-1:123456789012:repository/*"]
+  }
+  expect_failures = [var.image_repository_arns]
+}

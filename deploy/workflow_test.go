@@ -21,9 +21,15 @@ type job struct {
 	If             string
 	Uses           string
 	TimeoutMinutes int `yaml:"timeout-minutes"`
-	Container      struct{ Image string }
-	Strategy       struct{ Matrix map[string][]string }
+	Container      struct{ Image, Options string }
+	Strategy       struct{ Matrix matrix }
 	Steps          []struct{ Uses, Run string }
+}
+
+// matrix has the words of each variable, and what some of the combinations get besides.
+type matrix struct {
+	Include []map[string]string
+	Words   map[string][]string `yaml:",inline"`
 }
 
 var (
@@ -31,6 +37,7 @@ var (
 	matrixWord  = regexp.MustCompile(`\$\{\{ *matrix\.([a-z]+) *\}\}`)
 	makeTarget  = regexp.MustCompile(`(?m)^([a-z-]+):`)
 	byDigest    = regexp.MustCompile(`^golang:(\d+\.\d+)\.\d+-[a-z]+@sha256:[0-9a-f]{64}$`)
+	moreRights  = regexp.MustCompile(`--(?:privileged|cap-add|security-opt|device|pid|volume|mount)|-v\b`)
 	byCommit    = regexp.MustCompile(`@[0-9a-f]{40}$`)
 	goDirective = regexp.MustCompile(`(?m)^go (\d+\.\d+)`)
 )
@@ -50,13 +57,18 @@ func TestWorkflow_faults_are_noticed(t *testing.T) {
 		old, new string
 		want     string
 	}{
-		{"a target that .ci/run does not have", ".github/workflows/ci.yml", "[test]", "[test, cover]", "every commit"},
+		{"a target that .ci/run does not have", ".github/workflows/ci.yml", "[test, ", "[test, cover, ", "every commit"},
 		{"a target that .ci/run has alone", ".ci/run", "make test", "make test\nmake demo", "every commit"},
 		{"a target that there is not", ".github/workflows/ci.yml", "audit,", "odit,", "odit"},
+		{"a target that there is not, by include", ".github/workflows/ci.yml", "- target: deploy-check\n", "- target: deploy-chuck\n", "deploy-chuck"},
 		{"an action by its tag", ".github/workflows/ci.yml", "      - *checkout\n", "      - *checkout\n      - uses: actions/cache@v4\n", "actions/cache@v4"},
 		{"an image by its tag", ".github/workflows/ci.yml", "@sha256:a6", ":", "digest"},
 		{"another Go than go.mod's", "go.mod", "\ngo 1.", "\ngo 2.", "go.mod"},
 		{"a token that may write", ".github/workflows/ci.yml", "contents: read", "contents: write", "permissions"},
+		{"a container that may do anything, for every commit", ".github/workflows/ci.yml", "options: --init #", "options: --init --privileged #", "rights"},
+		{"all weekly containers may do anything", ".github/workflows/ci.yml", "--init ${{ matrix.options }}", "--init --privileged", "rights"},
+		{"another target may do anything", ".github/workflows/ci.yml", "- target: deploy-check\n", "- target: audit\n", "rights"},
+		{"no namespaces for buildah and runc", ".github/workflows/ci.yml", "options: --privileged", "options: --memory=8g", "rights"},
 		{"a job without an end", ".github/workflows/ci.yml", "timeout-minutes: 120", "continue-on-error: false", "timeout-minutes"},
 	}
 	for _, tt := range tests {
@@ -97,13 +109,14 @@ func workflowFaults(files map[string]string) (faults []string) {
 	if len(w.Permissions) != 1 || w.Permissions["contents"] != "read" {
 		fault("permissions are %v, want contents: read and nothing else", w.Permissions)
 	}
-	var always, all []string
+	var always, all, trusted []string
 	for name, j := range w.Jobs {
 		targets := j.targets()
 		if len(targets) == 0 {
 			fault("job %s runs no target of the Makefile", name)
 		}
 		all = append(all, targets...)
+		trusted = append(trusted, j.trusted()...)
 		if j.If == "github.event_name != 'schedule'" || j.If == "" {
 			always = append(always, targets...)
 		}
@@ -131,6 +144,12 @@ func workflowFaults(files map[string]string) (faults []string) {
 	if !slices.Equal(here, always) {
 		fault("for every commit it runs make %s, and .ci/run runs make %s", always, here)
 	}
+	// What a pull request brings must not run with the rights of the machine, and without them deploy-check can run half of what it should.
+	slices.Sort(trusted)
+	trusted = slices.Compact(trusted)
+	if !slices.Equal(trusted, []string{"deploy-check"}) || slices.Contains(always, "deploy-check") {
+		fault("%s get containers with more rights, want deploy-check alone, and not for every commit", trusted)
+	}
 	known := map[string]bool{}
 	for _, name := range makeTarget.FindAllStringSubmatch(files["Makefile"], -1) {
 		known[name[1]] = true
@@ -149,10 +168,36 @@ func (j job) targets() (targets []string) {
 		for _, words := range makeCommand.FindAllStringSubmatch(step.Run, -1) {
 			for _, word := range strings.Fields(matrixWord.ReplaceAllString(words[1], "matrix:$1")) {
 				if name, ok := strings.CutPrefix(word, "matrix:"); ok {
-					targets = append(targets, j.Strategy.Matrix[name]...)
+					targets = append(targets, j.Strategy.Matrix.words(name)...)
 				} else {
 					targets = append(targets, word)
 				}
+			}
+		}
+	}
+	return targets
+}
+
+// words are what the variable stands for, one after the other: an entry of include with another word than the list makes a combination of its own.
+func (m matrix) words(name string) []string {
+	all := slices.Clone(m.Words[name])
+	for _, more := range m.Include {
+		if word := more[name]; word != "" && !slices.Contains(all, word) {
+			all = append(all, word)
+		}
+	}
+	return all
+}
+
+// trusted are the targets whose container may do more than others.
+func (j job) trusted() (targets []string) {
+	if moreRights.MatchString(j.Container.Options) {
+		targets = append(targets, j.targets()...)
+	}
+	for _, word := range matrixWord.FindAllStringSubmatch(j.Container.Options, -1) {
+		for _, more := range j.Strategy.Matrix.Include {
+			if moreRights.MatchString(more[word[1]]) {
+				targets = append(targets, more["target"])
 			}
 		}
 	}

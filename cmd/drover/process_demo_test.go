@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -37,6 +38,10 @@ func awaitDemo(t *testing.T, page string, began time.Time) {
 	}
 }
 
+// announcedFault is the warning of a connection that the demo closes itself, every 8 s with one of three faults (demo.trouble):
+// whether there is one depends on how long the shards took to be ready.
+var announcedFault = regexp.MustCompile(`(?m)^time=\S+ level=WARN msg="shard down" .* reason=(closed close_code=4000|lost close_code=0) next=resume .*\n`)
+
 func TestDemo_shows_25_ready_shards_within_30_seconds_and_leaves_nothing_behind(t *testing.T) {
 	t.Parallel()
 	temp := t.TempDir()
@@ -61,8 +66,8 @@ func TestDemo_shows_25_ready_shards_within_30_seconds_and_leaves_nothing_behind(
 		t.Errorf("got exit code %d after SIGINT, want 0", code)
 	}
 	demo.match(demo.stdout, `events read from the gateway, .* 0 open\. Sessions were left resumable\.`)
-	if text := demo.stderr.String(); text != "" {
-		t.Errorf("got %q on standard error, want nothing", text)
+	if text := announcedFault.ReplaceAllString(demo.stderr.String(), ""); text != "" {
+		t.Errorf("got %q on standard error, want nothing but the demo's own faults", text)
 	}
 	for _, dir := range []string{temp, demo.dir} {
 		if files, err := filepath.Glob(filepath.Join(dir, "*")); err != nil || len(files) > 0 {

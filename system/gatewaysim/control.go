@@ -88,6 +88,10 @@ func Controls() []Control {
 }
 
 func (s *Server) controlRoutes(mux *http.ServeMux) {
+	// As a node has it, so that drover healthcheck asks this program too.
+	mux.HandleFunc("GET /health", func(w http.ResponseWriter, _ *http.Request) {
+		writeJSON(w, http.StatusOK, map[string]string{"status": "ok"})
+	})
 	mux.HandleFunc("GET /control", func(w http.ResponseWriter, _ *http.Request) {
 		writeJSON(w, http.StatusOK, map[string]any{
 			"about": "POST /control/<name> with a JSON object. No shard and no session: all of them. " +

@@ -79,6 +79,11 @@ func TestControlTellsWhatThereIs(t *testing.T) {
 			t.Fatalf("%s: %d %v", path, res.StatusCode, err)
 		}
 	}
+	var health struct{ Status string }
+	get("/../health", &health)
+	if health.Status != "ok" {
+		t.Errorf("got health %q, want ok", health.Status)
+	}
 	var list struct{ Controls []Control }
 	get("", &list)
 	if len(list.Controls) != len(controls) || list.Controls[0].Doc == "" {

@@ -124,7 +124,13 @@ func (r *rig) restartNATS() {
 	}
 	r.t.Cleanup(e.Shutdown)
 	r.nats = e
-	waitFor(r.t, "NATS to be back", r.broker.Connected)
+	// Connected may still speak of the old server: on a busy machine the new one listens before anybody has read that the old connection ended.
+	waitFor(r.t, "an answer of the new NATS", func() bool {
+		ctx, cancel := context.WithTimeout(r.t.Context(), time.Second)
+		defer cancel()
+		_, err := r.broker.LastSeq(ctx, messages.Events)
+		return err == nil
+	})
 }
 
 func (r *rig) connect(prefix string) *stream.Broker {

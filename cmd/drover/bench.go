@@ -46,7 +46,7 @@ hold does not, or something did not run; 2 for flags that make no sense. A full 
 nothing else should run on the machine.`,
 		Example: `  drover bench --quick                                  does everything run? under a minute, no verdicts
   drover bench                                          everything, 5 rounds
-  drover bench --only throughput --rounds 1             a first look, about a minute
+  drover bench --only throughput --rounds 1             a first look, about three minutes
   drover bench --only throughput,latency --sessions 16
   drover bench --nats-server $(which nats-server)       your NATS server
   drover bench --storage file                           streams on disk

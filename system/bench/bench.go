@@ -21,15 +21,16 @@ type run struct {
 	payload float64                  // bytes of a stored event
 }
 
-// row is something to measure.
+// row is something to measure: at once, or in a race with those beside it.
 type row struct {
 	name string
 	do   func(ctx context.Context, dir string) (values, error)
-	// passes is how often a round measures it, at least once. The round keeps the medians.
-	passes int
 	// calm rows are measured at the same time as those beside them: most of such a row is waiting, and what is measured does not depend on
 	// what others do with the processors.
 	calm bool
+
+	open func(ctx context.Context, dir string) (contender, error) // instead of do
+	laps int                                                      // of the race, at least one
 }
 
 // Run measures and returns what came of it. The error says what did not run; a figure that is not good enough is none.
@@ -50,46 +51,43 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	return r.report(rounds, began), nil
 }
 
-// round measures every row, some of them in several passes.
+// round measures every row.
 func (r *run) round(ctx context.Context, i int) (round, error) {
-	got := map[string][]values{}
+	got := round{}
+	progress := fmt.Sprintf("round %d of %d", i+1, r.o.Rounds)
 	for _, group := range Groups() {
 		if !slices.Contains(r.o.Only, group) {
 			continue
 		}
-		for pass := 0; ; pass++ {
-			list := slices.DeleteFunc(r.rows(group), func(w row) bool {
-				return pass >= max(w.passes, 1) || !r.o.rows.MatchString(w.name)
-			})
-			if len(list) == 0 {
-				break
+		list := slices.DeleteFunc(r.rows(group), func(w row) bool { return !r.o.rows.MatchString(w.name) })
+		if i%2 == 1 { // a machine that slows down shall not always strike the same rows
+			slices.Reverse(list)
+		}
+		dir := filepath.Join(fmt.Sprintf("round-%d", i+1), group)
+		for _, side := range beside(list) {
+			measure := r.measure
+			if side[0].open != nil {
+				measure = r.race
 			}
-			if (i+pass)%2 == 1 { // a machine that slows down shall not always strike the same rows
-				slices.Reverse(list)
+			all, err := measure(ctx, side, dir, progress)
+			if ctx.Err() != nil {
+				return nil, context.Cause(ctx)
 			}
-			for _, side := range beside(list) {
-				all, err := r.measure(ctx, side, filepath.Join(fmt.Sprintf("round-%d", i+1), group), pass)
-				if err != nil {
-					return nil, fmt.Errorf("%s, %w", group, err)
-				}
-				for k, w := range side {
-					got[w.name] = append(got[w.name], all[k])
-					r.o.Say(fmt.Sprintf("round %d of %d: %-24s %s", i+1, r.o.Rounds, w.name, all[k]))
-				}
+			if err != nil {
+				return nil, fmt.Errorf("%s, %w", group, err)
+			}
+			for k, w := range side {
+				got[w.name] = all[k]
 			}
 		}
 	}
-	out := round{}
-	for name, passes := range got {
-		out[name] = medians(passes)
-	}
-	return out, nil
+	return got, nil
 }
 
-// beside parts a list into those rows that are measured at the same time.
+// beside parts a list into those rows that are measured at the same time, or race.
 func beside(list []row) (sides [][]row) {
 	for i, w := range list {
-		if i > 0 && w.calm && list[i-1].calm {
+		if i > 0 && (w.calm && list[i-1].calm || w.open != nil && list[i-1].open != nil) {
 			sides[len(sides)-1] = append(sides[len(sides)-1], w)
 			continue
 		}
@@ -99,12 +97,12 @@ func beside(list []row) (sides [][]row) {
 }
 
 // measure measures rows at the same time, each in a folder of its own.
-func (r *run) measure(ctx context.Context, list []row, dir string, pass int) ([]values, error) {
+func (r *run) measure(ctx context.Context, list []row, dir, progress string) ([]values, error) {
 	all, errs := make([]values, len(list)), make([]error, len(list))
 	var rows sync.WaitGroup
 	for k, w := range list {
 		rows.Go(func() {
-			v, err := w.do(ctx, filepath.Join(dir, fmt.Sprintf("%s-%d", strings.ReplaceAll(w.name, " ", "-"), pass+1)))
+			v, err := w.do(ctx, filepath.Join(dir, folder(w.name)))
 			if err != nil {
 				errs[k] = fmt.Errorf("%s: %w", w.name, err)
 			}
@@ -112,10 +110,13 @@ func (r *run) measure(ctx context.Context, list []row, dir string, pass int) ([]
 		})
 	}
 	rows.Wait()
-	if ctx.Err() != nil {
-		return nil, context.Cause(ctx)
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
 	}
-	return all, errors.Join(errs...)
+	for k, w := range list {
+		r.o.Say(fmt.Sprintf("%s: %-24s %s", progress, w.name, all[k]))
+	}
+	return all, nil
 }
 
 func (r *run) rows(group string) []row {

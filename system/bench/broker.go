@@ -136,6 +136,20 @@ func (b *broker) settled(ctx context.Context) (stored, error) {
 // quiet is how long nothing may have happened for a stream to count as quiet.
 const quiet = 300 * time.Millisecond
 
+// purge empties the streams, whose sequence numbers go on.
+func (b *broker) purge(ctx context.Context) error {
+	for _, name := range streamNames {
+		st, err := b.js.Stream(ctx, name)
+		if err == nil {
+			err = st.Purge(ctx)
+		}
+		if err != nil {
+			return fmt.Errorf("bench: purge %s: %w", name, err)
+		}
+	}
+	return nil
+}
+
 // distinct checks that what was stored between two looks, and has not aged out since, has ids of its own each.
 func (b *broker) distinct(ctx context.Context, from, to stored) error {
 	seen := make(map[string]struct{}, to.total()-from.total())

@@ -52,7 +52,7 @@ func (o *Options) Check() error {
 		}
 	}
 	def(&o.Rounds, 5, 1)
-	def(&o.Events, 300_000, 10_000)
+	def(&o.Events, 200_000, 10_000)
 	def(&o.Sessions, 1, 1)
 	if o.Storage == "" {
 		o.Storage = "memory"

@@ -1,11 +1,9 @@
 package bench
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"maps"
-	"slices"
 	"strconv"
 	"time"
 )
@@ -16,9 +14,9 @@ var sessionCounts = [...]int{1, 25, 250, 1000}
 // pacedRate is the total rate of the paced part, in events a second, whatever the number of sessions is.
 const pacedRate = 20_000
 
-// pacedSpans is how often a row measures the paced part; the one with the median bill counts. What NATS pays for an event that comes
-// alone changes by two within seconds, and the figure is of the cheapest and the dearest of four rows.
-const pacedSpans = 3
+// sessionLaps is how often a round's race measures each row. What NATS pays for an event that comes alone changes by two within seconds,
+// and the figure is of the cheapest and the dearest of the rows.
+const sessionLaps = 3
 
 func sessionsRow(n int) string {
 	if n == 1 {
@@ -35,39 +33,52 @@ func (r *run) sessions() []row {
 		if r.o.Quick { // the same rows with fewer sessions
 			count = min(n, 50)
 		}
-		list = append(list, row{name: sessionsRow(n), do: func(ctx context.Context, dir string) (values, error) { return r.many(ctx, dir, count) }})
+		list = append(list, row{name: sessionsRow(n), laps: r.o.pick(sessionLaps, 1),
+			open: func(ctx context.Context, dir string) (contender, error) { return r.openMany(ctx, dir, count) }})
 	}
 	return list
 }
 
-func (r *run) many(ctx context.Context, dir string, sessions int) (values, error) {
+// many is drover with a number of sessions, in a flood and at a pace.
+type many struct {
+	*stage
+	events int
+	span   time.Duration
+}
+
+// openMany starts drover for so many sessions and warms it up.
+func (r *run) openMany(ctx context.Context, dir string, sessions int) (contender, error) {
 	s, err := newStage(ctx, &r.o, dir)
 	if err != nil {
 		return nil, err
 	}
-	defer s.end()
-	if err := s.discord(ctx, sessions, "--guilds", strconv.Itoa(sessions), "--smooth"); err != nil {
+	m := &many{stage: s, events: max(r.o.Events, sessions), span: time.Duration(r.o.pick(4000, 500)) * time.Millisecond}
+	err = m.discord(ctx, sessions, "--guilds", strconv.Itoa(sessions), "--smooth")
+	if err == nil {
+		err = m.run(ctx, setting{compress: "none"})
+	}
+	if err == nil {
+		_, err = m.surge(ctx, max(r.warmUp(), sessions), "")
+	}
+	if err != nil {
+		m.end()
 		return nil, err
 	}
-	if err := s.run(ctx, setting{compress: "none"}); err != nil {
+	return m, nil
+}
+
+// lap implements contender.
+func (m *many) lap(ctx context.Context) (values, error) {
+	if err := m.nats.purge(ctx); err != nil {
 		return nil, err
 	}
-	if _, err := s.surge(ctx, r.warmUp(), ""); err != nil {
-		return nil, err
-	}
-	v, err := s.surge(ctx, max(2*r.o.Events, sessions), "")
+	v, err := m.surge(ctx, m.events, "")
 	if err != nil {
 		return nil, err
 	}
-	spans := make([]values, pacedSpans)
-	for i := range spans {
-		if spans[i], err = s.paced(ctx, time.Duration(r.o.pick(4000, 500))*time.Millisecond); err != nil {
-			return nil, err
-		}
-	}
-	slices.SortFunc(spans, func(a, b values) int { return cmp.Compare(a["paced_bill_us"], b["paced_bill_us"]) })
-	maps.Copy(v, spans[len(spans)/2])
-	return v, nil
+	paced, err := m.paced(ctx, m.span)
+	maps.Copy(v, paced)
+	return v, err
 }
 
 // paced is what an event costs while pacedRate of them come in a second.

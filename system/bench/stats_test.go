@@ -2,7 +2,6 @@ package bench
 
 import (
 	"math"
-	"slices"
 	"testing"
 	"time"
 )
@@ -31,20 +30,6 @@ func TestMedians_take_each_value_for_itself(t *testing.T) {
 	got := medians([]values{{"a": 1, "b": 9}, {"a": 3, "b": 7}, {"a": 2, "b": 8}})
 	if got["a"] != 2 || got["b"] != 8 || len(got) != 2 {
 		t.Errorf("got %v, want the middle of each", got)
-	}
-}
-
-func TestBeside_measures_calm_neighbours_together_and_nobody_else(t *testing.T) {
-	var got []string
-	for _, side := range beside([]row{{name: "a", calm: true}, {name: "b", calm: true}, {name: "c"}, {name: "d"}, {name: "e", calm: true}}) {
-		names := ""
-		for _, w := range side {
-			names += w.name
-		}
-		got = append(got, names)
-	}
-	if want := []string{"ab", "c", "d", "e"}; !slices.Equal(got, want) {
-		t.Errorf("got %v, want %v", got, want)
 	}
 }
 

@@ -31,6 +31,7 @@ type row struct {
 
 	open func(ctx context.Context, dir string) (contender, error) // instead of do
 	laps int                                                      // of the race, at least one
+	warm bool                                                     // one more lap before them, which is not counted
 }
 
 // Run measures and returns what came of it. The error says what did not run; a figure that is not good enough is none.

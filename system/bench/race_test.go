@@ -3,6 +3,7 @@ package bench
 import (
 	"context"
 	"errors"
+	"math"
 	"slices"
 	"strings"
 	"testing"
@@ -21,12 +22,12 @@ func (r *runner) lap(context.Context) (values, error) {
 	if r.laps++; r.laps == r.fails {
 		return nil, errors.New("a stone in the shoe")
 	}
-	return values{"events_per_s": float64(100 * r.laps)}, nil
+	return values{"events_per_s": float64(100 * r.laps), "cpu_us": float64(r.laps)}, nil
 }
 
 func (r *runner) end() { *r.diary = append(*r.diary, "end "+r.name) }
 
-func TestRace_goes_by_turns_and_keeps_medians(t *testing.T) {
+func TestRace_goes_by_turns(t *testing.T) {
 	for _, tt := range []struct {
 		name  string
 		fails int // b, in which lap
@@ -34,14 +35,15 @@ func TestRace_goes_by_turns_and_keeps_medians(t *testing.T) {
 		diary string
 		err   string
 	}{
-		{"three laps, and one of c", 0, true, "open a,open b,open c,a,b,c,b,a,a,b,end a,end b,end c", ""},
-		{"b fails in its second lap", 2, true, "open a,open b,open c,a,b,c,b,end a,end b,end c", "b, lap 2: a stone in the shoe"},
+		{"b warms up, and c has one lap", 0, true, "open a,open b,open c,b,c,b,a,a,b,b,a,end a,end b,end c", ""},
+		{"b fails in its second lap", 3, true, "open a,open b,open c,b,c,b,a,a,b,end a,end b,end c", "b, lap 2: a stone in the shoe"},
+		{"b fails before it", 1, true, "open a,open b,open c,b,end a,end b,end c", "b, lap 0: a stone in the shoe"},
 		{"c is not at the start", 0, false, "open a,open b,end a,end b", "c: no shoes"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			var diary []string
 			at := func(name string, laps, fails int) row {
-				return row{name: name, laps: laps, open: func(context.Context, string) (contender, error) {
+				return row{name: name, laps: laps, warm: name == "b", open: func(context.Context, string) (contender, error) {
 					if name == "c" && !tt.opens {
 						return nil, errors.New("no shoes")
 					}
@@ -50,7 +52,7 @@ func TestRace_goes_by_turns_and_keeps_medians(t *testing.T) {
 				}}
 			}
 			r := &run{o: Options{Say: func(string) {}}}
-			got, err := r.race(t.Context(), []row{at("a", 3, 0), at("b", 3, tt.fails), at("c", 0, 0)}, "", "")
+			got, err := r.race(t.Context(), []row{at("a", 3, 0), at("b", 3, tt.fails), at("c", 1, 0)}, "", "")
 			if s := strings.Join(diary, ","); s != tt.diary {
 				t.Errorf("got %s, want %s", s, tt.diary)
 			}
@@ -63,9 +65,14 @@ func TestRace_goes_by_turns_and_keeps_medians(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			for i, want := range []float64{200, 200, 100} {
-				if v := got[i]["events_per_s"]; v != want {
-					t.Errorf("row %d: got %v, want %v", i, v, want)
+			// Of the same number of events each at 100, 200 and 300 a second; b's first lap is not counted.
+			for i, want := range []values{
+				{"events_per_s": 3 / (1/100. + 1/200. + 1/300.), "cpu_us": 2}, {"events_per_s": 3 / (1/200. + 1/300. + 1/400.), "cpu_us": 3}, {"events_per_s": 100, "cpu_us": 1},
+			} {
+				for name, v := range want {
+					if math.Abs(got[i][name]-v) > 1e-9 {
+						t.Errorf("row %d: got %s %v, want %v", i, name, got[i][name], v)
+					}
 				}
 			}
 		})

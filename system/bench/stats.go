@@ -43,21 +43,6 @@ func (r round) of(row, name string) float64 {
 	return math.NaN()
 }
 
-// medians is what a row has in the middle of several passes.
-func medians(passes []values) values {
-	lists := map[string][]float64{}
-	for _, v := range passes {
-		for name, x := range v {
-			lists[name] = append(lists[name], x)
-		}
-	}
-	out := values{}
-	for name, list := range lists {
-		out[name] = spread(list).Median
-	}
-	return out
-}
-
 // best is the row in which a value is largest; empty where none has it.
 func (r round) best(name string, rows ...string) string {
 	best, most := "", math.Inf(-1)

@@ -26,13 +26,6 @@ func TestSpread_is_median_and_ends(t *testing.T) {
 	}
 }
 
-func TestMedians_take_each_value_for_itself(t *testing.T) {
-	got := medians([]values{{"a": 1, "b": 9}, {"a": 3, "b": 7}, {"a": 2, "b": 8}})
-	if got["a"] != 2 || got["b"] != 8 || len(got) != 2 {
-		t.Errorf("got %v, want the middle of each", got)
-	}
-}
-
 func TestPercentile_is_a_value_of_the_list(t *testing.T) {
 	var list []float64
 	for i := range 200 {

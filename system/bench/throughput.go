@@ -16,30 +16,31 @@ var windows = [...]int{256, 4096, 16384}
 // botShare is how many of drover's events come to one of the bot's, which takes ten times as long for each.
 const botShare = 5
 
-// warmUp is how many events go through before those that are measured: buffers have grown, and code is in the caches.
+// warmUp is how many events go through before anything is measured: buffers have grown, and code is in the caches.
 func (r *run) warmUp() int { return r.o.pick(20_000, 2000) }
 
-// laps is how often a round's race measures each of the rows that it compares.
-const laps = 5
+// laps is how often a round's race measures each of the rows that it compares, and closely those of which the ratio must be near 1: one
+// lap differs from the next by a tenth or more.
+const laps, closely = 4, 10
 
 // throughput adds its rows to the list of a round.
 func (r *run) throughput() []row {
-	times := r.o.pick(laps, 1)
 	var list []row
-	for _, window := range windows {
-		list = append(list, row{name: rawRow(window), laps: times,
-			open: func(ctx context.Context, dir string) (contender, error) { return r.openRaw(ctx, dir, window) }})
+	add := func(name string, laps int, open func(ctx context.Context, dir string) (contender, error)) {
+		list = append(list, row{name: name, laps: r.o.pick(laps, 1), warm: !r.o.Quick && laps > 1, open: open})
 	}
 	client := func(name string, laps, events int, with setting) {
-		list = append(list, row{name: name, laps: laps,
-			open: func(ctx context.Context, dir string) (contender, error) {
-				return r.openSaturated(ctx, dir, with, events)
-			}})
+		add(name, laps, func(ctx context.Context, dir string) (contender, error) {
+			return r.openSaturated(ctx, dir, with, events)
+		})
 	}
-	for _, compress := range [...]string{"none", "zstd-stream", "zlib-stream"} {
-		client("drover "+compress, times, r.o.Events, setting{compress: compress, profile: r.o.Profile})
+	for _, window := range windows {
+		add(rawRow(window), laps, func(ctx context.Context, dir string) (contender, error) { return r.openRaw(ctx, dir, window) })
 	}
-	client(tracedRow, times, r.o.Events, setting{compress: "none", profile: r.o.Profile, traced: true})
+	client("drover zstd-stream", laps, r.o.Events, setting{compress: "zstd-stream", profile: r.o.Profile})
+	client("drover zlib-stream", laps, r.o.Events, setting{compress: "zlib-stream", profile: r.o.Profile})
+	client("drover none", closely, r.o.Events, setting{compress: "none", profile: r.o.Profile})
+	client(tracedRow, closely, r.o.Events, setting{compress: "none", profile: r.o.Profile, traced: true})
 	client(botRow, 1, r.o.Events/botShare, setting{bot: true})
 	return list
 }

@@ -301,18 +301,28 @@ func (w *Worker) read(ctx, working context.Context, made time.Time, cons jetstre
 	for {
 		m, err := msgs.Next()
 		if w.connection() != connection {
-			for msgs.Drain(); err == nil; m, err = msgs.Next() {
-				_ = m.Nak() // else it came again only after AckWait
+			if err == nil {
+				_ = m.Nak()
 			}
+			giveBack(msgs)
 			return errReconnected
 		}
 		if errors.Is(err, jetstream.ErrMsgIteratorClosed) && ctx.Err() != nil {
 			return nil
 		}
-		if err != nil {
+		if err != nil { // no heartbeat, for example: of a server, or of a process, that stood still for two seconds
+			giveBack(msgs)
 			return fmt.Errorf("worker: next message: %w", err)
 		}
 		w.take(working, made, m)
+	}
+}
+
+// giveBack returns what has come and nobody will take: else it came again only after AckWait.
+func giveBack(msgs jetstream.MessagesContext) {
+	msgs.Drain()
+	for m, err := msgs.Next(); err == nil; m, err = msgs.Next() {
+		_ = m.Nak()
 	}
 }
 

@@ -36,8 +36,8 @@ hand-written bot, processor time and allocations per event, latency, memory, and
 It plays Discord, and needs no token, no other program and no network. It needs Linux.
 
 Everything that is measured runs as a process of its own: the generator (drover simulate), drover with its defaults
-(telemetry, checkpoints and window on), the NATS server, and what drover is compared with. Each measurement has
-a fresh NATS server. Rows that are compared run in the same round; a ratio is the median of the rounds' ratios, and
+(telemetry, checkpoints and window on), the NATS server, and what drover is compared with. Each row of a
+round has a fresh NATS server. What is compared runs by turns; a ratio is the median of the rounds' ratios, and
 [lowest–highest] stands behind it.
 
 The first table holds the figures against what must hold and against the goal; below it stands every row. The
@@ -65,7 +65,7 @@ nothing else should run on the machine.`,
 	f.StringSliceVar(&b.Only, "only", nil, "groups to run, comma-separated: "+strings.Join(bench.Groups(), ", "))
 	f.BoolVar(&b.Quick, "quick", false, "small and short, one round, no verdicts: shows that everything runs")
 	f.IntVar(&b.Rounds, "rounds", 0, "each figure is the median of so many (default 5, with --quick 1)")
-	f.IntVar(&b.Events, "events", 0, "events of one throughput measurement (default 300000, with --quick 10000)")
+	f.IntVar(&b.Events, "events", 0, "events of one throughput measurement (default 200000, with --quick 10000)")
 	f.IntVar(&b.Sessions, "sessions", 1, "gateway sessions of the throughput and latency rows")
 	f.StringVar(&b.Storage, "storage", "memory", "storage of the streams: memory or file")
 	f.StringVar(&b.NATS, "nats-server", "", "a nats-server program to run (default: the server inside this program, as a process of its own)")

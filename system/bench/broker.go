@@ -184,7 +184,13 @@ func (b *broker) read(ctx context.Context, name string, after, last uint64, head
 	if err != nil {
 		return fmt.Errorf("bench: read %s: %w", name, err)
 	}
-	defer iter.Stop()
+	// The server keeps a consumer for minutes after its reader has gone, and tells it of each message that is stored.
+	defer func() {
+		iter.Stop()
+		if info := cons.CachedInfo(); info != nil {
+			_ = b.js.DeleteConsumer(ctx, name, info.Name)
+		}
+	}()
 	for {
 		m, err := iter.Next(jetstream.NextContext(ctx))
 		if err != nil {

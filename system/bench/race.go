@@ -10,7 +10,7 @@ import (
 
 // contender is one of those that a race compares, with all its processes. One goroutine uses it.
 type contender interface {
-	// lap measures once.
+	// lap warms up, measures once, and leaves no events behind: whoever waits shall not need memory.
 	lap(ctx context.Context) (values, error)
 	// end stops the processes.
 	end()

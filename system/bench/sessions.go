@@ -43,22 +43,20 @@ func (r *run) sessions() []row {
 type many struct {
 	*stage
 	events int
+	warmUp int // events before them
 	span   time.Duration
 }
 
-// openMany starts drover for so many sessions and warms it up.
+// openMany starts drover for so many sessions.
 func (r *run) openMany(ctx context.Context, dir string, sessions int) (contender, error) {
 	s, err := newStage(ctx, &r.o, dir)
 	if err != nil {
 		return nil, err
 	}
-	m := &many{stage: s, events: max(r.o.Events, sessions), span: time.Duration(r.o.pick(4000, 500)) * time.Millisecond}
+	m := &many{stage: s, events: max(r.o.Events, sessions), warmUp: max(r.warmUp(), sessions), span: time.Duration(r.o.pick(4000, 500)) * time.Millisecond}
 	err = m.discord(ctx, sessions, "--guilds", strconv.Itoa(sessions), "--smooth")
 	if err == nil {
 		err = m.run(ctx, setting{compress: "none"})
-	}
-	if err == nil {
-		_, err = m.surge(ctx, max(r.warmUp(), sessions), "")
 	}
 	if err != nil {
 		m.end()
@@ -69,7 +67,7 @@ func (r *run) openMany(ctx context.Context, dir string, sessions int) (contender
 
 // lap implements contender.
 func (m *many) lap(ctx context.Context) (values, error) {
-	if err := m.nats.purge(ctx); err != nil {
+	if _, err := m.surge(ctx, m.warmUp, ""); err != nil {
 		return nil, err
 	}
 	v, err := m.surge(ctx, m.events, "")
@@ -77,8 +75,11 @@ func (m *many) lap(ctx context.Context) (values, error) {
 		return nil, err
 	}
 	paced, err := m.paced(ctx, m.span)
+	if err != nil {
+		return nil, err
+	}
 	maps.Copy(v, paced)
-	return v, err
+	return v, m.nats.purge(ctx)
 }
 
 // paced is what an event costs while pacedRate of them come in a second.

@@ -46,10 +46,14 @@ func (s *sink) env() []string {
 	}
 }
 
-// took waits until both have come: a measurement with telemetry of which nothing arrived would show nothing.
-func (s *sink) took(ctx context.Context, c *client) error {
+// soFar is how many bytes of traces and of metrics have come.
+func (s *sink) soFar() [2]int64 { return [2]int64{s.bytes[0].Load(), s.bytes[1].Load()} }
+
+// took waits until more of both has come than before: a measurement with telemetry of which nothing arrived would show nothing.
+func (s *sink) took(ctx context.Context, c *client, before [2]int64) error {
 	return c.await(ctx, "traces and metrics arrive", func() (bool, string) {
-		spans, numbers := s.bytes[0].Load(), s.bytes[1].Load()
+		now := s.soFar()
+		spans, numbers := now[0]-before[0], now[1]-before[1]
 		return spans > 0 && numbers > 0, fmt.Sprintf("%d bytes of traces, %d of metrics", spans, numbers)
 	})
 }

@@ -21,7 +21,7 @@ func (r *run) warmUp() int { return r.o.pick(20_000, 2000) }
 
 // laps is how often a round's race measures each of the rows that it compares, and closely those of which the ratio must be near 1: one
 // lap differs from the next by a tenth or more.
-const laps, closely = 4, 10
+const laps, closely = 3, 8
 
 // throughput adds its rows to the list of a round.
 func (r *run) throughput() []row {
@@ -57,27 +57,28 @@ type saturated struct {
 	*stage
 	with   setting
 	events int    // of a lap
+	warmUp int    // events before them
 	record string // folder for profiles; empty: none
 }
 
-// openSaturated starts a client and warms it up.
+// openSaturated starts a client.
 func (r *run) openSaturated(ctx context.Context, dir string, with setting, events int) (contender, error) {
 	s, err := newStage(ctx, &r.o, dir)
 	if err != nil {
 		return nil, err
 	}
-	c := &saturated{stage: s, with: with, events: events}
+	c := &saturated{stage: s, with: with, events: events, warmUp: r.warmUp()}
 	if with.profile != "" {
 		c.record = filepath.Join(with.profile, filepath.Base(dir))
 	}
-	if err := c.warm(ctx, r); err != nil {
+	if err := c.begin(ctx, r); err != nil {
 		c.end()
 		return nil, err
 	}
 	return c, nil
 }
 
-func (c *saturated) warm(ctx context.Context, r *run) (err error) {
+func (c *saturated) begin(ctx context.Context, r *run) (err error) {
 	if c.record != "" {
 		if err := os.MkdirAll(c.record, 0o750); err != nil {
 			return fmt.Errorf("bench: %w", err)
@@ -96,31 +97,40 @@ func (c *saturated) warm(ctx context.Context, r *run) (err error) {
 			return err
 		}
 	}
-	if err := c.run(ctx, c.with); err != nil {
-		return err
-	}
-	_, err = c.surge(ctx, r.warmUp(), "")
-	return err
+	return c.run(ctx, c.with)
 }
 
-// lap implements contender.
+// lap implements contender. Whoever has waited for its turn has given memory back and is cold.
 func (c *saturated) lap(ctx context.Context) (values, error) {
-	if err := c.nats.purge(ctx); err != nil {
+	if _, err := c.surge(ctx, c.warmUp, ""); err != nil {
 		return nil, err
 	}
-	if c.with.bot {
-		return c.surge(ctx, c.events, "")
-	}
-	counted, err := c.client.metric(ctx, routedMetric)
+	v, err := c.counted(ctx)
 	if err != nil {
 		return nil, err
 	}
+	return v, c.nats.purge(ctx)
+}
+
+// counted is a surge of which everything that should arrive somewhere must have.
+func (c *saturated) counted(ctx context.Context) (values, error) {
+	if c.with.bot {
+		return c.surge(ctx, c.events, "")
+	}
+	routed, err := c.client.metric(ctx, routedMetric)
+	if err != nil {
+		return nil, err
+	}
+	var exported [2]int64
+	if c.with.traced {
+		exported = c.with.sink.soFar()
+	}
 	v, err := c.surge(ctx, c.events, c.record)
 	if err == nil {
-		err = c.routed(ctx, counted, c.events)
+		err = c.routed(ctx, routed, c.events)
 	}
 	if err == nil && c.with.traced {
-		err = c.with.sink.took(ctx, c.client)
+		err = c.with.sink.took(ctx, c.client, exported)
 	}
 	return v, err
 }
@@ -136,24 +146,24 @@ func (c *saturated) end() {
 // rawPublisher is the raw publisher with one window.
 type rawPublisher struct {
 	*stage
-	window, events int
+	window, events, warmUp int
 }
 
-// openRaw starts a raw publisher and warms it up.
+// openRaw starts a raw publisher.
 func (r *run) openRaw(ctx context.Context, dir string, window int) (contender, error) {
 	s, err := newStage(ctx, &r.o, dir)
 	if err != nil {
 		return nil, err
 	}
-	p := &rawPublisher{stage: s, window: window, events: r.o.Events}
-	if err := p.warm(ctx, r); err != nil {
+	p := &rawPublisher{stage: s, window: window, events: r.o.Events, warmUp: r.warmUp()}
+	if err := p.begin(ctx, r); err != nil {
 		p.end()
 		return nil, err
 	}
 	return p, nil
 }
 
-func (p *rawPublisher) warm(ctx context.Context, r *run) error {
+func (p *rawPublisher) begin(ctx context.Context, r *run) error {
 	samples, err := r.sampled(ctx)
 	if err != nil {
 		return err
@@ -161,10 +171,7 @@ func (p *rawPublisher) warm(ctx context.Context, r *run) error {
 	if err := r.makeStreams(ctx, p.stage); err != nil {
 		return err
 	}
-	if p.client, err = startRaw(ctx, p.stage, samples); err != nil {
-		return err
-	}
-	_, err = p.ask(ctx, "publish", r.warmUp())
+	p.client, err = startRaw(ctx, p.stage, samples)
 	return err
 }
 
@@ -174,7 +181,7 @@ func (p *rawPublisher) ask(ctx context.Context, what string, n int) ([]byte, err
 
 // lap implements contender.
 func (p *rawPublisher) lap(ctx context.Context) (values, error) {
-	if err := p.nats.purge(ctx); err != nil {
+	if _, err := p.ask(ctx, "publish", p.warmUp); err != nil {
 		return nil, err
 	}
 	if _, err := p.ask(ctx, "prepare", p.events); err != nil {
@@ -207,5 +214,8 @@ func (p *rawPublisher) lap(ctx context.Context) (values, error) {
 	n, took := float64(p.events), after.at.Sub(time.Unix(0, did.At)).Seconds()
 	v := values{"events_per_s": n / took, "seconds": took, "allocs": float64(did.Allocs) / n}
 	v.charge(cost, paid, p.events)
-	return v, p.nats.distinct(ctx, before, after)
+	if err := p.nats.distinct(ctx, before, after); err != nil {
+		return nil, err
+	}
+	return v, p.nats.purge(ctx)
 }

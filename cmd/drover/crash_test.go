@@ -21,12 +21,8 @@ func runCrash(how string) {
 		var never sync.Mutex
 		never.Unlock() // no recover helps against it
 	}
-	done := make(chan struct{})
-	go func() { // no defer of main sees it
-		defer close(done)
-		panic("on purpose")
-	}()
-	<-done
+	go func() { panic("on purpose") }() // no defer of main sees it
+	select {}
 }
 
 // allowCore has the processes that this test starts begin with the highest limit that there is.

@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -21,19 +20,15 @@ import (
 	"drover/system/telemetry"
 )
 
-// example is the worker of docs/examples, built once.
-var example = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "worker")
-	if err != nil {
-		return "", err
+// example builds the worker of docs/examples.
+func example(t *testing.T) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "worker")
+	if out, err := exec.Command("go", "build", "-o", path, "drover/docs/examples/worker").CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
 	}
-	path := filepath.Join(dir, "worker")
-	out, err := exec.Command("go", "build", "-o", path, "drover/docs/examples/worker").CombinedOutput()
-	if err != nil {
-		return "", fmt.Errorf("%w: %s", err, out)
-	}
-	return path, nil
-})
+	return path
+}
 
 // eventually asks until ok says yes.
 func eventually(t *testing.T, what string, ok func() (bool, string)) {
@@ -57,11 +52,7 @@ func eventually(t *testing.T, what string, ok func() (bool, string)) {
 // One trace from Discord's socket to the worker's handler, seen at a real OTLP receiver. Drover and the worker are told where that is by
 // OpenTelemetry's own variables.
 func TestTrace_goes_from_the_socket_to_the_worker(t *testing.T) {
-	worker, err := example()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = os.RemoveAll(filepath.Dir(worker)) })
+	worker := example(t)
 	for _, protocol := range []string{"http/protobuf", "grpc"} {
 		t.Run(protocol, func(t *testing.T) { throughTheWorker(t, worker, protocol) })
 	}

@@ -60,14 +60,14 @@ func TestWorkflow_faults_are_noticed(t *testing.T) {
 		{"a target that .ci/run does not have", ".github/workflows/ci.yml", "[test, ", "[test, cover, ", "every commit"},
 		{"a target that .ci/run has alone", ".ci/run", "make test", "make test\nmake demo", "every commit"},
 		{"a target that there is not", ".github/workflows/ci.yml", "audit,", "odit,", "odit"},
-		{"a target that there is not, by include", ".github/workflows/ci.yml", "- target: deploy-check\n", "- target: deploy-chuck\n", "deploy-chuck"},
+		{"a target that there is not, by include", ".github/workflows/ci.yml", "- target: deploy-check-all\n", "- target: deploy-chuck\n", "deploy-chuck"},
 		{"an action by its tag", ".github/workflows/ci.yml", "      - *checkout\n", "      - *checkout\n      - uses: actions/cache@v4\n", "actions/cache@v4"},
 		{"an image by its tag", ".github/workflows/ci.yml", "@sha256:a6", ":", "digest"},
 		{"another Go than go.mod's", "go.mod", "\ngo 1.", "\ngo 2.", "go.mod"},
 		{"a token that may write", ".github/workflows/ci.yml", "contents: read", "contents: write", "permissions"},
 		{"a container that may do anything, for every commit", ".github/workflows/ci.yml", "options: --init #", "options: --init --privileged #", "rights"},
 		{"all weekly containers may do anything", ".github/workflows/ci.yml", "--init ${{ matrix.options }}", "--init --privileged", "rights"},
-		{"another target may do anything", ".github/workflows/ci.yml", "- target: deploy-check\n", "- target: audit\n", "rights"},
+		{"another target may do anything", ".github/workflows/ci.yml", "- target: deploy-check-all\n", "- target: audit\n", "rights"},
 		{"no namespaces for buildah and runc", ".github/workflows/ci.yml", "options: --privileged", "options: --memory=8g", "rights"},
 		{"a job without an end", ".github/workflows/ci.yml", "timeout-minutes: 120", "continue-on-error: false", "timeout-minutes"},
 	}
@@ -144,11 +144,11 @@ func workflowFaults(files map[string]string) (faults []string) {
 	if !slices.Equal(here, always) {
 		fault("for every commit it runs make %s, and .ci/run runs make %s", always, here)
 	}
-	// What a pull request brings must not run with the rights of the machine, and without them deploy-check can run half of what it should.
+	// What a pull request brings must not run with the rights of the machine, and without them deploy-check-all can run half of what it should.
 	slices.Sort(trusted)
 	trusted = slices.Compact(trusted)
-	if !slices.Equal(trusted, []string{"deploy-check"}) || slices.Contains(always, "deploy-check") {
-		fault("%s get containers with more rights, want deploy-check alone, and not for every commit", trusted)
+	if !slices.Equal(trusted, []string{"deploy-check-all"}) || slices.Contains(always, "deploy-check-all") {
+		fault("%s get containers with more rights, want deploy-check-all alone, and not for every commit", trusted)
 	}
 	known := map[string]bool{}
 	for _, name := range makeTarget.FindAllStringSubmatch(files["Makefile"], -1) {

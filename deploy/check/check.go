@@ -44,23 +44,49 @@ type verdict struct {
 	output []byte
 }
 
-// run runs the command until it ends, or ctx does.
-func (c check) run(ctx context.Context, quick bool, env []string) verdict {
+// way is how checks are run.
+type way struct {
+	quick bool
+	all   bool          // what cannot be run here has failed
+	side  int           // how many run side by side
+	most  time.Duration // what one may take; 0 is without end
+	env   []string      // besides our own
+}
+
+// afterwards is how long a check that was asked to end may take for it.
+const afterwards = 20 * time.Second
+
+// run runs the command until it ends, or ctx or the time that it may take does: a check that hangs is one that failed, and what it printed until then says where.
+func (c check) run(ctx context.Context, w way) verdict {
 	line := c.command
-	if quick {
+	if w.quick {
 		line = c.quick
+	}
+	if w.most > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeoutCause(ctx, w.most, fmt.Errorf("it had not ended after %v", w.most))
+		defer cancel()
 	}
 	var out bytes.Buffer
 	cmd := exec.CommandContext(ctx, "bash", "-c", line)
-	cmd.Env = append(os.Environ(), env...)
+	cmd.Env = append(os.Environ(), w.env...)
 	cmd.Stdout, cmd.Stderr = &out, &out
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // what it started ends with it
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM) }
-	cmd.WaitDelay = 20 * time.Second
+	cmd.WaitDelay = afterwards
 	begun := time.Now()
 	err := cmd.Run()
+	if ctx.Err() != nil {
+		if cmd.Process != nil {
+			_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // what did not hear the first signal; mostly nobody is left
+		}
+		err = context.Cause(ctx)
+	}
 	v := verdict{check: c, took: time.Since(begun), output: out.Bytes()}
 	v.state, v.result = judge(err, words(out.Bytes()))
+	if v.state == skipped && w.all {
+		v.state, v.result = failed, notRunWords+v.result
+	}
 	return v
 }
 

@@ -3,10 +3,11 @@
 //
 //	go run ./deploy/check            all of it: make deploy-check
 //	go run ./deploy/check --quick    what takes minutes from empty caches: make deploy-check-quick
+//	go run ./deploy/check --all      the same as without, but what cannot be run here has failed: make deploy-check-all
 //	go run ./deploy/check helm       the artefacts whose names hold a word
 //
 // A check is a command that ends with 0 and a line "result: …", its own words for the table; or with 77 and "result: not run: …" where the
-// machine lacks what it needs; anything else is a failure.
+// machine lacks what it needs; anything else is a failure, and so is one that does not end in time.
 package main
 
 import (
@@ -29,10 +30,12 @@ func main() {
 		os.Exit(goTest(os.Stdout, os.Args[2:]))
 	}
 	quick := flag.Bool("quick", false, "what takes minutes from empty caches")
+	all := flag.Bool("all", false, "take what cannot be run here for failed")
+	most := flag.Duration("most", 45*time.Minute, "how long one check may take; it is ended then, and has failed")
 	side := flag.Int("j", 2, "how many checks run side by side")
 	tools := flag.String("tools", ".bin", "folder for the programs that the checks install")
 	flag.Parse()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
 	folder, err := filepath.Abs(*tools)
 	if err == nil {
@@ -43,7 +46,8 @@ func main() {
 		self, err = os.Executable()
 	}
 	if err == nil {
-		err = runAll(ctx, os.Stdout, chosen(*quick, flag.Args()), *quick, *side, []string{"TOOLS=" + folder, "CHECK=" + self})
+		w := way{quick: *quick, all: *all, side: *side, most: *most, env: []string{"TOOLS=" + folder, "CHECK=" + self}}
+		err = runAll(ctx, os.Stdout, chosen(*quick, flag.Args()), w)
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "deploy-check:", err)
@@ -66,17 +70,17 @@ func chosen(quick bool, names []string) (out []check) {
 }
 
 // runAll runs checks, a few side by side, says how each ended, shows the output of those that failed, and prints the table.
-func runAll(ctx context.Context, w io.Writer, list []check, quick bool, side int, env []string) error {
+func runAll(ctx context.Context, out io.Writer, list []check, w way) error {
 	if len(list) == 0 {
 		return fmt.Errorf("there is no such artefact; the names are in deploy/check/checks.go")
 	}
 	verdicts := make([]verdict, len(list))
 	next, ended := make(chan int), make(chan int)
 	var owned sync.WaitGroup
-	for range max(side, 1) {
+	for range max(w.side, 1) {
 		owned.Go(func() {
 			for i := range next {
-				verdicts[i] = list[i].run(ctx, quick, env)
+				verdicts[i] = list[i].run(ctx, w)
 				ended <- i
 			}
 		})
@@ -93,13 +97,13 @@ func runAll(ctx context.Context, w io.Writer, list []check, quick bool, side int
 	for i := range ended {
 		v := verdicts[i]
 		count[v.state]++
-		fmt.Fprintf(w, "%s: %s after %s\n", v.artefact, v.state, v.took.Round(time.Second))
+		fmt.Fprintf(out, "%s: %s after %s\n", v.artefact, v.state, v.took.Round(time.Second))
 		if v.state == failed {
-			fmt.Fprintf(w, "%s\n", v.output)
+			fmt.Fprintf(out, "%s\n", v.output)
 		}
 	}
-	table(w, verdicts)
-	fmt.Fprintf(w, "\n%d of %d artefacts ran and are well, %d were not run, %d failed\n", count[ok], len(list), count[skipped], count[failed])
+	table(out, verdicts)
+	fmt.Fprintf(out, "\n%d of %d artefacts ran and are well, %d were not run, %d failed\n", count[ok], len(list), count[skipped], count[failed])
 	if count[failed] > 0 {
 		return fmt.Errorf("%d of %d artefacts failed", count[failed], len(list))
 	}

@@ -19,7 +19,7 @@ func TestRunAll_says_what_came_of_each(t *testing.T) {
 		{artefact: "linter", how: "finds errors", command: "echo result: looked; exit 3"},
 	}
 	var out strings.Builder
-	err := runAll(t.Context(), &out, list, false, 2, nil)
+	err := runAll(t.Context(), &out, list, way{side: 2})
 	if err == nil || err.Error() != "3 of 5 artefacts failed" {
 		t.Errorf("got %v, want 3 of 5 failed", err)
 	}
@@ -52,7 +52,7 @@ func TestRun_takes_for_not_run_only_what_says_so_twice(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			if v := (check{command: tt.command}).run(t.Context(), false, nil); v.state != tt.state || v.result != tt.result {
+			if v := (check{command: tt.command}).run(t.Context(), way{}); v.state != tt.state || v.result != tt.result {
 				t.Errorf("got %s: %s, want %s: %s", v.state, v.result, tt.state, tt.result)
 			}
 		})
@@ -73,15 +73,23 @@ func TestRun_ends_what_a_check_has_started(t *testing.T) {
 			<-tick.C
 		}
 	}()
-	if v := (check{command: "sleep 600 & echo $! > " + pid + "; wait"}).run(ctx, false, nil); v.state != failed {
+	if v := (check{command: "sleep 600 & echo $! > " + pid + "; wait"}).run(ctx, way{}); v.state != failed {
 		t.Errorf("got %s, want %s", v.state, failed)
 	}
 	raw, err := os.ReadFile(pid)
 	if err != nil {
 		t.Fatal(err)
 	}
+	wantGone(t, strings.TrimSpace(string(raw)))
+}
+
+// wantGone waits until a process has ended.
+func wantGone(t *testing.T, pid string) {
+	t.Helper()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
 	for range tick.C {
-		stat, err := os.ReadFile("/proc/" + strings.TrimSpace(string(raw)) + "/stat")
+		stat, err := os.ReadFile("/proc/" + pid + "/stat")
 		if err != nil || strings.Contains(string(stat), ") Z ") { // nobody may have asked for its exit code
 			return
 		}
@@ -89,6 +97,31 @@ func TestRun_ends_what_a_check_has_started(t *testing.T) {
 			t.Fatal("what the check started still runs")
 		}
 	}
+}
+
+// In a run that has to show everything, a check that shows nothing must not look well.
+func TestRunAll_takes_not_run_for_failed_where_all_has_to_run(t *testing.T) {
+	var out strings.Builder
+	err := runAll(t.Context(), &out, []check{{artefact: "missing", command: "echo result: not run: no engine here; exit 77"}}, way{all: true})
+	if err == nil || !strings.Contains(out.String(), "FAILED: not run: no engine here") {
+		t.Errorf("got %v and\n%s\nwant it failed, and why", err, out.String())
+	}
+}
+
+// A check that hangs is told of, with what it printed until then, and leaves nothing behind: neither what hears SIGTERM nor what does not.
+func TestRun_ends_a_check_that_hangs(t *testing.T) {
+	pid := filepath.Join(t.TempDir(), "pid")
+	list := []check{{artefact: "hanging", command: "trap '' TERM; echo got so far; (exec >/dev/null 2>&1; sleep 600) & echo $! > " + pid + "; trap - TERM; sleep 600"}}
+	var out strings.Builder
+	err := runAll(t.Context(), &out, list, way{most: time.Second})
+	if err == nil || !strings.Contains(out.String(), "FAILED: it had not ended after 1s\n") || !strings.Contains(out.String(), "\ngot so far\n") {
+		t.Errorf("got %v and\n%s\nwant it failed, why, and its output", err, out.String())
+	}
+	raw, err := os.ReadFile(pid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantGone(t, strings.TrimSpace(string(raw)))
 }
 
 // Each check's program is there, and each program is a check.

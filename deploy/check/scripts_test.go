@@ -138,15 +138,21 @@ func TestTerraform_check_touches_no_go_mod_when_the_source_is_not_to_be_had(t *t
 	}
 }
 
-// Two checks run side by side: each has a range of ports of its own, below those that the kernel gives away.
+// Two checks run side by side: each has a range of ports of its own, below those that the kernel gives away. Those that are Go programs draw from the range of
+// process.FreeAddr, one port at a time, and none of the others' may be in it.
 func TestChecks_have_ports_of_their_own(t *testing.T) {
 	starts := regexp.MustCompile(`(?m)^\s*first ?= ?(?:\$\(\()?(\d+) \+ (?:RANDOM|os\.getpid\(\)) % (\d+)`)
 	files := map[string]int{"docker/check": 8, "systemd/contained.py": 8, "terraform/rendered": 48, "otel/check": 8} // how many each takes at most
-	type span struct {
-		file     string
-		from, to int
-	}
 	var spans []span
+	text, err := os.ReadFile("../../system/process/until.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if m := regexp.MustCompile(`(\d+)\+rand\.IntN\((\d+)\)`).FindSubmatch(text); m == nil {
+		t.Error("system/process/until.go: got no line that draws a port")
+	} else {
+		spans = append(spans, spanOf("system/process/until.go", m, 0))
+	}
 	for file, ports := range files {
 		text, err := os.ReadFile(filepath.Join("..", file))
 		if err != nil {
@@ -157,9 +163,7 @@ func TestChecks_have_ports_of_their_own(t *testing.T) {
 			t.Errorf("%s: got no line that chooses its first port like the others", file)
 			continue
 		}
-		from, _ := strconv.Atoi(string(m[1])) // digits
-		some, _ := strconv.Atoi(string(m[2]))
-		spans = append(spans, span{file, from, from + some + ports})
+		spans = append(spans, spanOf(file, m, ports))
 	}
 	for i, a := range spans {
 		if a.from < 1024 || a.to > 32768 {
@@ -171,4 +175,17 @@ func TestChecks_have_ports_of_their_own(t *testing.T) {
 			}
 		}
 	}
+}
+
+// span is which ports a file takes.
+type span struct {
+	file     string
+	from, to int
+}
+
+// spanOf reads what an expression has found: the first port, and how many there are to begin with.
+func spanOf(file string, found [][]byte, ports int) span {
+	from, _ := strconv.Atoi(string(found[1])) // digits
+	some, _ := strconv.Atoi(string(found[2]))
+	return span{file, from, from + some + ports}
 }

@@ -32,11 +32,11 @@ func Until(ctx context.Context, most time.Duration, what string, ok func() (bool
 }
 
 // FreeAddr is an address on this machine that nobody listens on. It stays clear of the ports that systems give to
-// outgoing connections: a server must get its own port back after a restart.
+// outgoing connections: a server must get its own port back after a restart; and of those from 20000 on, which the checks of deploy take.
 func FreeAddr() (string, error) {
 	var err error
 	for range 100 {
-		addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(12000+rand.IntN(18000)))
+		addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(12000+rand.IntN(8000)))
 		var l net.Listener
 		if l, err = net.Listen("tcp", addr); err == nil {
 			return addr, l.Close()

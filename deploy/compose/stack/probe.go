@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -39,9 +40,9 @@ func (r *processes) healthy(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	return process.Until(ctx, patience, name+" is healthy", func() (bool, string) {
-		if p := r.running[name]; p != nil && !p.Running() {
-			return true, ""
+	err = process.Until(ctx, patience, name+" is healthy", func() (bool, string) {
+		if !r.running[name].Running() {
+			return true, "" // nothing to wait for: ended says so
 		}
 		err := r.probe(ctx, args, env)
 		if err != nil {
@@ -49,6 +50,20 @@ func (r *processes) healthy(ctx context.Context, name string) error {
 		}
 		return true, ""
 	})
+	return errors.Join(err, r.ended(name))
+}
+
+// ended is an error where a service's process no longer runs.
+func (r *processes) ended(name string) error {
+	p := r.running[name]
+	if p.Running() {
+		return nil
+	}
+	if p == nil {
+		return fmt.Errorf("%s was never started", name)
+	}
+	<-p.Exited()
+	return fmt.Errorf("%s has ended by itself: %s; see %s", name, p.State(), r.log(name))
 }
 
 // probe runs a health check once. What wget would ask is asked here.

@@ -223,6 +223,20 @@ func (r *processes) env(s types.ServiceConfig, root string) ([]string, error) {
 	return out, nil
 }
 
+// alive counts the services' processes that run, and the database. One that has ended, and is no one-shot that ended well, is an error.
+func (r *processes) alive() (int, error) {
+	n := 1
+	var all error
+	for name := range r.running {
+		if r.done[name] {
+			continue
+		}
+		all = errors.Join(all, r.ended(name))
+		n++
+	}
+	return n, all
+}
+
 // close ends everything, at once.
 func (r *processes) close() {
 	for _, p := range r.running {

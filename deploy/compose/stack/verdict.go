@@ -13,10 +13,14 @@ import (
 	"drover/system/process"
 )
 
-// judge ends the traffic, waits until everything is stored and applied, ends the processes in order, and compares.
+// judge wants everything to run that was started, ends the traffic, waits until everything is stored and applied, ends the processes in order, and compares.
 func (s *stack) judge(ctx context.Context) error {
+	alive, err := s.r.alive()
+	if err != nil {
+		return err
+	}
 	s.sim.SetRate(0)
-	err := process.Until(ctx, patience, "all is stored", func() (bool, string) {
+	err = process.Until(ctx, patience, "all is stored", func() (bool, string) {
 		missing := s.witness.Missing(audit.SentBy(s.sim))
 		return missing == 0, fmt.Sprintf("%d events are missing", missing)
 	})
@@ -88,8 +92,8 @@ func (s *stack) judge(ctx context.Context) error {
 	s.say("SIGTERM: exit code 0 of both nodes and the worker. Alerts firing at the end: %s", orNone(firing))
 	s.say("sent %d, stored %d, lost 0, twice 0, reordered 0, altered 0, gaps %d; IDENTIFYs %d for %d shards, %d sessions resumed", c.Sent, c.Stored, len(gaps), counts.Identifies, s.shards(), counts.Resumed)
 	s.say("rows: %d communities and %d members, as the stored events make them; %d events, each with exactly one audit row", count(have.communities), count(have.profiles), len(have.events))
-	fmt.Printf("result: 10 processes by compose.yaml, %d × SIGKILL: %d events sent, all stored once, 0 lost, 0 twice; the worker's %d rows and %d audit rows agree; Prometheus saw both nodes and each failover\n",
-		s.o.kills, c.Sent, len(have.communities)+len(have.profiles), len(have.events))
+	fmt.Printf("result: %d processes by compose.yaml, %d × SIGKILL: %d events sent, all stored once, 0 lost, 0 twice; the worker's %d rows and %d audit rows agree; Prometheus saw both nodes and each failover\n",
+		alive, s.o.kills, c.Sent, len(have.communities)+len(have.profiles), len(have.events))
 	return nil
 }
 

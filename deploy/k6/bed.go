@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"drover/system/localdb"
@@ -83,13 +84,19 @@ func newBed(ctx context.Context) (_ bed, err error) {
 }
 
 // inMemory names a folder that is in memory where the system has such a one, so that no disk has part in the figures; fsync is off
-// anyhow. Empty: there is none.
+// anyhow. Empty: there is none with room. A container of Docker's has 64 MB of it by default, which the servers would fill under way.
 func inMemory() string {
-	const shared = "/dev/shm"
-	if info, err := os.Stat(shared); err != nil || !info.IsDir() {
+	const shared, room = "/dev/shm", 1 << 30
+	if !free(shared, room) {
 		return ""
 	}
 	return filepath.Join(shared, fmt.Sprintf("drover-loadtest-%d", os.Getpid()))
+}
+
+// free reports whether a folder is there and has at least so many bytes left.
+func free(folder string, bytes uint64) bool {
+	var on syscall.Statfs_t
+	return syscall.Statfs(folder, &on) == nil && uint64(on.Bavail)*uint64(on.Bsize) >= bytes //nolint:unconvert // their types differ by system
 }
 
 // measure has k6 run once, on servers that nobody else is connected to.

@@ -1,8 +1,26 @@
 package main
 
 import (
+	"path/filepath"
 	"testing"
 )
+
+func TestFree_wants_a_folder_with_room(t *testing.T) {
+	dir := t.TempDir()
+	for _, tt := range []struct {
+		name, folder string
+		bytes        uint64
+		want         bool
+	}{
+		{"room", dir, 1, true},
+		{"too little", dir, 1 << 60, false},
+		{"no such folder", filepath.Join(dir, "none"), 1, false},
+	} {
+		if got := free(tt.folder, tt.bytes); got != tt.want {
+			t.Errorf("%s: got %v, want %v", tt.name, got, tt.want)
+		}
+	}
+}
 
 // The rows fit the migrations, the copy has no row security, and the original has.
 func TestBed_is_filled_with_and_without_row_security(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -72,6 +73,8 @@ func TestSecured_three_servers_keep_three_copies_and_outlive_one(t *testing.T) {
 		}
 	}
 
+	s.wantSeenByOperators(t, servers)
+
 	events, err := admin.Stream(t.Context(), "EVENTS")
 	if err != nil {
 		t.Fatal(err)
@@ -102,6 +105,40 @@ func TestSecured_three_servers_keep_three_copies_and_outlive_one(t *testing.T) {
 		return err == nil, fmt.Sprint(err)
 	})
 	node.stop()
+}
+
+// wantSeenByOperators: what the documents say of a restart of one server after the other. An operator sees of both streams whether each copy is current, and the
+// monitoring of a server, on its own machine, the same of all streams, and who holds what. NATS has no answer for requests of its system account, such as those of
+// `nats server report jetstream`: nobody here is in it.
+func (s *secured) wantSeenByOperators(t *testing.T, servers []*process) {
+	t.Helper()
+	nc, operator := s.client(t, "operator")
+	for _, name := range streams {
+		await(t, name+" current in all copies, for an operator", func() (bool, string) {
+			stream, err := operator.Stream(t.Context(), name)
+			if err != nil {
+				return false, err.Error()
+			}
+			c := stream.CachedInfo().Cluster
+			return len(c.Replicas) == 2 && c.Replicas[0].Current && c.Replicas[1].Current, fmt.Sprint(c.Replicas)
+		})
+	}
+	wantRefused(t, nc, "publish", "$SYS.REQ.SERVER.PING.JSZ")
+	admin, _ := s.client(t, "admin")
+	if _, err := admin.Request("$SYS.REQ.SERVER.PING.JSZ", nil, time.Second); err == nil {
+		t.Error("NATS answers a request of its system account to others")
+	}
+	held := regexp.MustCompile(`"name": ?"(EVENTS|COMMANDS|KV_drover_leases|DROVER)"|"current": ?true|"storage": ?\d+`)
+	for _, server := range servers {
+		_, body := httpGet(t, "http://"+server.match(server.stderr, `Starting http monitor on (\S+)`)+"/jsz?streams=true")
+		seen := map[string]bool{}
+		for _, found := range held.FindAllString(body, -1) {
+			seen[strings.TrimRight(found, "0123456789")] = true
+		}
+		if len(seen) != 6 {
+			t.Errorf("got %v at /jsz, want account, streams, copies and storage:\n%.2000s", seen, body)
+		}
+	}
 }
 
 // route opens the port of routes with a certificate, and hears what the server says.

@@ -64,11 +64,14 @@ module "nats" {
   route_ca_pem                 = var.route_ca_pem
   route_certificate_secret_arn = aws_secretsmanager_secret.this["nats-route-certificate"].arn
   password_secret_arns         = { for v in module.nats.password_variables : v => aws_secretsmanager_secret.nats_password[v].arn }
-  client_security_group_ids = {
-    nodes    = module.drover.security_group_id
-    workers  = module.worker.security_group_id
-    consumer = module.consumer.security_group_id
-  }
+  client_security_group_ids = merge(
+    {
+      nodes    = module.drover.security_group_id
+      workers  = module.worker.security_group_id
+      consumer = module.consumer.security_group_id
+    },
+    var.operator_security_group_ids,
+  )
   https_egress       = local.aws_egress
   kms_key_arn        = aws_kms_key.this.arn
   log_retention_days = var.log_retention_days
@@ -232,11 +235,14 @@ module "database" {
   name       = var.name
   vpc_id     = var.vpc_id
   subnet_ids = var.private_subnet_ids
-  client_security_group_ids = {
-    pgbouncer = module.pgbouncer.security_group_id
-    migrate   = module.maintenance["migrate"].security_group_id
-    retention = module.maintenance["retention"].security_group_id
-  }
+  client_security_group_ids = merge(
+    {
+      pgbouncer = module.pgbouncer.security_group_id
+      migrate   = module.maintenance["migrate"].security_group_id
+      retention = module.maintenance["retention"].security_group_id
+    },
+    var.operator_security_group_ids,
+  )
   kms_key_arn        = aws_kms_key.this.arn
   log_retention_days = var.log_retention_days
 }

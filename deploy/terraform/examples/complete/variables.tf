@@ -153,6 +153,16 @@ variable "application_security_group_ids" {
   }
 }
 
+variable "operator_security_group_ids" {
+  description = "Machines that operators work at: they reach NATS (drover shards, nats) and PostgreSQL itself (passwords of roles): name => security group. Empty: nobody does."
+  type        = map(string)
+  default     = {}
+  validation {
+    condition     = length(setintersection(keys(var.operator_security_group_ids), ["nodes", "workers", "consumer", "pgbouncer", "migrate", "retention"])) == 0
+    error_message = "operator_security_group_ids: nodes, workers, consumer, pgbouncer, migrate and retention are names of drover's own."
+  }
+}
+
 variable "log_retention_days" {
   description = "How long CloudWatch keeps the logs."
   type        = number

@@ -74,11 +74,12 @@ run "wired" {
 }
 
 # Its groups are those of security-groups-endpoints.txt.
-run "with_endpoints_and_applications" {
+run "with_endpoints_applications_and_operators" {
   variables {
     name                           = "variant"
     endpoints                      = { security_group_id = "sg-endpoints", s3_prefix_list_id = "pl-s3" }
     application_security_group_ids = { api = "sg-api" }
+    operator_security_group_ids    = { operators = "sg-operators" }
     running                        = false
   }
 }

@@ -29,3 +29,11 @@ run "refuses_every_repository" {
   }
   expect_failures = [var.image_repository_arns]
 }
+
+run "refuses_operators_under_the_name_of_nodes" {
+  command = plan
+  variables {
+    operator_security_group_ids = { nodes = "sg-operators" }
+  }
+  expect_failures = [var.operator_security_group_ids]
+}

@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -179,7 +180,7 @@ func (s *steps) refusals(ctx context.Context) error {
 
 // crds are the definitions of Prometheus' operator, from the module that has them.
 func crds() ([]string, error) {
-	out, err := exec.Command("go", "mod", "download", "-json", "github.com/prometheus-operator/prometheus-operator@v0.85.0").Output()
+	out, err := exec.Command(cmp.Or(os.Getenv("GO"), "go"), "mod", "download", "-json", "github.com/prometheus-operator/prometheus-operator@v0.85.0").Output()
 	if err != nil {
 		return nil, fmt.Errorf("definitions of Prometheus' operator: %w", err)
 	}

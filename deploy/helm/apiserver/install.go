@@ -144,15 +144,18 @@ func (s *steps) jobPod(ctx context.Context, component string) (pod *corev1.Pod, 
 
 // finish plays the kubelet of a job's pod: it has ended well.
 func (s *steps) finish(ctx context.Context, component string) error {
-	pod, err := s.jobPod(ctx, component)
-	if err != nil {
-		return err
-	}
-	now := metav1.NewTime(time.Now())
-	pod.Status.Phase = corev1.PodSucceeded
-	pod.Status.ContainerStatuses = []corev1.ContainerStatus{{Name: component, State: corev1.ContainerState{
-		Terminated: &corev1.ContainerStateTerminated{StartedAt: now, FinishedAt: now, Reason: "Completed"},
-	}}}
-	_, err = s.kube.CoreV1().Pods(namespace).UpdateStatus(ctx, pod, metav1.UpdateOptions{})
-	return err
+	// Controllers write to the pod as well, so it is read anew for each try.
+	return until(ctx, "the pod of "+component+" to be marked ended", func() (bool, error) {
+		pod, err := s.jobPod(ctx, component)
+		if err != nil {
+			return false, err
+		}
+		now := metav1.NewTime(time.Now())
+		pod.Status.Phase = corev1.PodSucceeded
+		pod.Status.ContainerStatuses = []corev1.ContainerStatus{{Name: component, State: corev1.ContainerState{
+			Terminated: &corev1.ContainerStateTerminated{StartedAt: now, FinishedAt: now, Reason: "Completed"},
+		}}}
+		_, err = s.kube.CoreV1().Pods(namespace).UpdateStatus(ctx, pod, metav1.UpdateOptions{})
+		return err == nil, err
+	})
 }

@@ -53,7 +53,7 @@ func (r *run) openMany(ctx context.Context, dir string, sessions int) (contender
 	if err != nil {
 		return nil, err
 	}
-	m := &many{stage: s, events: max(r.o.Events, sessions), warmUp: max(r.warmUp(), sessions), span: time.Duration(r.o.pick(4000, 500)) * time.Millisecond}
+	m := &many{stage: s, events: max(r.o.Events/2, sessions), warmUp: max(r.warmUp(), sessions), span: time.Duration(r.o.pick(4000, 500)) * time.Millisecond}
 	err = m.discord(ctx, sessions, "--guilds", strconv.Itoa(sessions), "--smooth")
 	if err == nil {
 		err = m.run(ctx, setting{compress: "none"})

@@ -21,7 +21,7 @@ func (r *run) warmUp() int { return r.o.pick(20_000, 2000) }
 
 // laps is how often a round's race measures each of the rows that it compares, and closely those of which the ratio must be near 1: one
 // lap differs from the next by a tenth or more.
-const laps, closely = 3, 8
+const laps, closely = 3, 6
 
 // throughput adds its rows to the list of a round.
 func (r *run) throughput() []row {

@@ -27,7 +27,7 @@ type Report struct {
 
 	Figures []Measured    `json:"figures"`
 	Rows    []Row         `json:"rows"`
-	PerRow  []NamedValues `json:"measurements"` // every single one
+	PerRow  []NamedValues `json:"measurements"` // every row of every round
 }
 
 // Measured is a figure with what was measured.

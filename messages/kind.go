@@ -37,23 +37,26 @@ type Kind struct {
 	// Label is Type as a metric label: bounded, "other" once Discord (or an attacker) has sent more
 	// names than maxKinds.
 	Label string
+	// Number tells the kinds apart that live for ever, from 1 on without a hole: an index of a small table. 0: this one may be
+	// made anew for each event.
+	Number int
 }
 
 // The kinds that a guild's dispatches take by the state of the shard's guild set (contract §2).
 var (
-	GuildJoin        = newKind("GUILD_CREATE", "guild.join")
-	GuildAvailable   = newKind("GUILD_CREATE", "guild.available")
-	GuildDegraded    = newKind("GUILD_CREATE", "guild.unavailable") // an outage told by a GUILD_CREATE
-	GuildUnavailable = newKind("GUILD_DELETE", "guild.unavailable")
-	GuildLeave       = newKind("GUILD_DELETE", "guild.leave")
+	GuildJoin        = lasting("GUILD_CREATE", "guild.join")
+	GuildAvailable   = lasting("GUILD_CREATE", "guild.available")
+	GuildDegraded    = lasting("GUILD_CREATE", "guild.unavailable") // an outage told by a GUILD_CREATE
+	GuildUnavailable = lasting("GUILD_DELETE", "guild.unavailable")
+	GuildLeave       = lasting("GUILD_DELETE", "guild.leave")
 )
 
 // The kinds of drover's own life-cycle events.
 var (
-	ShardReadyKind   = newKind("DROVER_SHARD_READY", "shard.ready")
-	ShardResumedKind = newKind("DROVER_SHARD_RESUMED", "shard.resumed")
-	ShardDownKind    = newKind("DROVER_SHARD_DOWN", "shard.down")
-	ShardGapKind     = newKind("DROVER_SHARD_GAP", "shard.gap")
+	ShardReadyKind   = lasting("DROVER_SHARD_READY", "shard.ready")
+	ShardResumedKind = lasting("DROVER_SHARD_RESUMED", "shard.resumed")
+	ShardDownKind    = lasting("DROVER_SHARD_DOWN", "shard.down")
+	ShardGapKind     = lasting("DROVER_SHARD_GAP", "shard.gap")
 )
 
 // renamed are the dispatches whose type does not follow the rule of words.
@@ -98,17 +101,29 @@ func learn(name string) *Kind {
 	if k, ok := known[name]; ok {
 		return k
 	}
-	k := newKind(name, typeOf(name))
 	if len(known) >= maxKinds {
+		k := newKind(name, typeOf(name))
 		k.Label = "other"
 		return k
 	}
+	k := lasting(name, typeOf(name))
 	next := make(map[string]*Kind, len(known)+1)
 	for n, k := range known {
 		next[n] = k
 	}
 	next[name] = k
 	kinds.Store(&next)
+	return k
+}
+
+// numbers counts the kinds that lasting made; guarded by kindsLock once the package is initialized.
+var numbers int
+
+// lasting returns a kind that lives for ever.
+func lasting(name, typ string) *Kind {
+	k := newKind(name, typ)
+	numbers++
+	k.Number = numbers
 	return k
 }
 

@@ -118,25 +118,32 @@ type family struct {
 	key     string
 	scope   []attribute.KeyValue
 
-	names atomic.Pointer[map[string]*cell]         // copied on write
-	kinds atomic.Pointer[map[*messages.Kind]*cell] // the same cells; copied on write
+	names atomic.Pointer[map[string]*cell] // copied on write
+	kinds atomic.Pointer[[]*cell]          // the same cells, by Kind.Number; copied on write
 }
 
-// of returns the series of a kind. Kinds are few and live for ever, so a map by pointer is safe; only
-// those behind the label "other" are made anew for each event and must not be kept.
+// of returns the series of a kind. Of the many pools of a node each has a family of its own, so nothing of it is in a cache: a
+// table costs one access to memory where a map costs three.
 func (f *family) of(k *messages.Kind) *cell {
-	if kinds := f.kinds.Load(); kinds != nil {
-		if c := (*kinds)[k]; c != nil {
+	if kinds := f.kinds.Load(); kinds != nil && k.Number < len(*kinds) {
+		if c := (*kinds)[k.Number]; c != nil {
 			return c
 		}
 	}
 	c := f.named(k.Label)
-	if k.Label == ErrOther {
+	if k.Number == 0 {
 		return c
 	}
 	f.meters.lock.Lock()
 	defer f.meters.lock.Unlock()
-	keep(&f.kinds, k, c)
+	var known []*cell
+	if kinds := f.kinds.Load(); kinds != nil {
+		known = *kinds
+	}
+	next := make([]*cell, max(len(known), k.Number+1))
+	copy(next, known)
+	next[k.Number] = c
+	f.kinds.Store(&next)
 	return c
 }
 
@@ -155,16 +162,11 @@ func (f *family) named(value string) *cell {
 		}
 	}
 	c := f.meters.newCell(f.counter, value, append(slices.Clone(f.scope), attribute.String(f.key, value)))
-	keep(&f.names, value, c)
-	return c
-}
-
-// keep puts a cell into a map that others read meanwhile. The lock is held.
-func keep[K comparable](in *atomic.Pointer[map[K]*cell], key K, c *cell) {
-	next := map[K]*cell{}
-	if old := in.Load(); old != nil {
-		next = maps.Clone(*old)
+	next := map[string]*cell{}
+	if names := f.names.Load(); names != nil {
+		next = maps.Clone(*names)
 	}
-	next[key] = c
-	in.Store(&next)
+	next[value] = c
+	f.names.Store(&next)
+	return c
 }

@@ -11,6 +11,11 @@ import (
 // carried is what survives a restart of the shard actor. Only its own shard touches it, but for the
 // atomic fields and those whose comment names another owner.
 type carried struct {
+	// What each event touches stands together: of a thousand shards none is in the processor's cache.
+	dispatched atomic.Int64      // Unix ns of the newest dispatch; 0: none
+	heard      atomic.Int64      // Unix ns of the newest message of any kind; 0: none
+	owed       []*messages.Event // the read goroutine's: not taken by the window yet
+
 	memory     gateway.Memory
 	tracker    *gateway.Tracker
 	marks      atomic.Pointer[marks] // of the current session; set by the read goroutine at READY
@@ -23,18 +28,15 @@ type carried struct {
 	after      string            // why the connection before ended, in a word
 	lost       string            // the newest session that was lost
 	gap        *messages.GapData // of a lost session, until the new one begins
-	owed       []*messages.Event // the read goroutine's: not taken by the window yet
 	mine       bool              // a READY or RESUMED came in this tenure
 	waits      bool              // for a valid fence: until then nothing is dialled
 	starvedAt  time.Time         // when the reader was last seen waiting for room that there was not
 	cutOff     bool              // the connection ended about then
 
-	past       *past        // for the page; it has a lock of its own
-	dispatched atomic.Int64 // Unix ns of the newest dispatch; 0: none
-	heard      atomic.Int64 // Unix ns of the newest message of any kind; 0: none
-	vital      vital        // of the shard's actor
-	unsaved    atomic.Int64 // Unix ns since when a checkpoint is due; 0: none is; the keeper's
-	poke       func()       // wakes the keeper; does not block
+	past    *past        // for the page; it has a lock of its own
+	vital   vital        // of the shard's actor
+	unsaved atomic.Int64 // Unix ns since when a checkpoint is due; 0: none is; the keeper's
+	poke    func()       // wakes the keeper; does not block
 }
 
 // memo is what the keeper needs of a shard's memory, as of some moment. It never changes.

@@ -9,7 +9,7 @@ type lane struct {
 	open  []region // by rising seq; from head on, the oldest that is not acknowledged and all after it
 	head  int
 
-	last   int64 // newest seq seen, published or not
+	last   int64 // newest seq sent, or where the lane began
 	before int64 // last, as it was before the newest sent
 	newest int64 // the newest sent; 0: none, or it was taken back
 	acked  bool  // newest is
@@ -38,15 +38,15 @@ const (
 	regionSize = 256
 )
 
-// mark is the acked mark.
-func (l *lane) mark() int64 {
+// mark is the acked mark. seen is the newest seq of either stream: what is not open below it is done.
+func (l *lane) mark(seen int64) int64 {
 	switch {
 	case l.spool.left > 0:
 		return l.floor
 	case l.head < len(l.open):
 		return l.open[l.head].seq - 1
 	}
-	return max(l.floor, l.last)
+	return max(l.floor, seen)
 }
 
 // drained moves the floor when the spool's events are acknowledged.
@@ -59,10 +59,11 @@ func (l *lane) drained() {
 	l.spool = leftover{}
 }
 
-func (l *lane) push(seq int64) {
+// push opens seq, above all before it. It is false for the newest once more.
+func (l *lane) push(seq int64) bool {
 	if seq == l.newest {
 		l.split()
-		return
+		return false
 	}
 	l.before, l.last = l.last, max(l.last, seq)
 	l.newest, l.acked = seq, false
@@ -71,10 +72,11 @@ func (l *lane) push(seq int64) {
 			r.upTo = seq
 			r.n++
 			r.left++
-			return
+			return true
 		}
 	}
 	l.add(seq)
+	return true
 }
 
 func (l *lane) add(seq int64) {
@@ -103,13 +105,14 @@ func (l *lane) split() {
 	l.advance()
 }
 
-func (l *lane) pop(seq int64) {
+// pop takes the newest back. It is false where it is not open.
+func (l *lane) pop(seq int64) bool {
 	if seq != l.newest || l.head == len(l.open) {
-		return
+		return false
 	}
 	r := &l.open[len(l.open)-1]
 	if r.upTo != seq {
-		return
+		return false
 	}
 	if r.n == 1 {
 		l.open = l.open[:len(l.open)-1]
@@ -120,6 +123,7 @@ func (l *lane) pop(seq int64) {
 	}
 	l.last, l.newest = l.before, 0
 	l.advance()
+	return true
 }
 
 // ack counts an acknowledgement, unless it is of nothing that is open.

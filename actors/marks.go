@@ -4,7 +4,6 @@ import (
 	"math"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"drover/messages"
@@ -26,10 +25,14 @@ type marks struct {
 	former    [messages.Streams]former // what an earlier process left; set before the shard starts
 	spooledAt time.Time                // when the newest of it in the spool was read; zero: there is nothing
 
-	low atomic.Int64 // the lower one of the marks
-
+	// An event touches what follows and its own lane, and little else of marks: of a thousand sessions none is in the processor's
+	// cache.
+	restored bool // there was an earlier process: former counts
 	mu       sync.Mutex
+	seen     int64 // newest sequence number of all, published or not
+	prior    int64 // seen, as it was before the newest sent
 	lanes    [messages.Streams]lane
+
 	held     int // of drover's own events: not acknowledged
 	adopting bool
 }
@@ -44,18 +47,17 @@ type former struct {
 // newMarks returns the marks of a session of which everything up to seq is done. stored says behind which positions of
 // the streams everything else of it will stand.
 func newMarks(session string, number uint64, seq int64, stored [messages.Streams]uint64) *marks {
-	m := &marks{session: session, number: number}
+	m := &marks{session: session, number: number, seen: seq, prior: seq}
 	for s := range m.lanes {
 		m.lanes[s] = lane{floor: seq, last: seq, stored: stored[s]}
 	}
-	m.low.Store(seq)
 	return m
 }
 
 // restoreMarks returns the marks of an earlier process's session. adopt follows.
 func restoreMarks(c *messages.Checkpoint, number uint64) *marks {
 	m := newMarks(c.Session, number, c.Seq(), c.Stored)
-	m.adopting = true
+	m.restored, m.adopting = true, true
 	for s := range m.lanes {
 		m.lanes[s].floor = c.Acked[s]
 		beyond := slices.Clone(c.Beyond[s])
@@ -80,11 +82,13 @@ func (m *marks) adopt(found [messages.Streams]messages.Spooled) {
 			m.spooledAt = found[s].At
 		}
 	}
-	m.lower()
 }
 
 // done reports whether a replayed event needs no publishing: it is stored, or on its way from the spool.
 func (m *marks) done(stream messages.Stream, seq int64) bool {
+	if !m.restored {
+		return false
+	}
 	f := &m.former[stream]
 	if seq <= f.upTo {
 		return true
@@ -98,34 +102,25 @@ func (m *marks) done(stream messages.Stream, seq int64) bool {
 func (m *marks) sent(stream messages.Stream, seq int64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	for s := range m.lanes {
-		if l := &m.lanes[s]; s == int(stream) {
-			l.push(seq)
-		} else {
-			l.last = max(l.last, seq)
-			l.advance()
-		}
+	if m.lanes[stream].push(seq) {
+		m.prior, m.seen = m.seen, max(m.seen, seq)
 	}
-	m.lower()
 }
 
 // unsent takes the newest sent back: the window did not take it.
 func (m *marks) unsent(stream messages.Stream, seq int64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.lanes[stream].pop(seq)
-	m.lower()
+	if m.lanes[stream].pop(seq) {
+		m.seen = m.prior
+	}
 }
 
 // skip records a sequence number that is not published: it counts as done once all before it are.
 func (m *marks) skip(seq int64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	for s := range m.lanes {
-		m.lanes[s].last = max(m.lanes[s].last, seq)
-		m.lanes[s].advance()
-	}
-	m.lower()
+	m.seen = max(m.seen, seq)
 }
 
 // Acked implements messages.Receipt for the session's dispatches.
@@ -142,7 +137,6 @@ func (m *marks) Acked(stream messages.Stream, seq int64, stored uint64) {
 	} else {
 		l.ack(seq, stored)
 	}
-	m.lower()
 }
 
 // hold returns a receipt for one of drover's own events, and keeps point from being ok until it is acknowledged.
@@ -175,7 +169,15 @@ func (h *held) Acked(messages.Stream, int64, uint64) {
 }
 
 // acked returns the lower one of the marks. Any goroutine may call it.
-func (m *marks) acked() int64 { return m.low.Load() }
+func (m *marks) acked() int64 {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	low := m.lanes[0].mark(m.seen)
+	for s := range m.lanes {
+		low = min(low, m.lanes[s].mark(m.seen))
+	}
+	return low
+}
 
 // reached is the sequence number up to which nothing of the session can be missing: it is acknowledged or in the spool.
 // An event is written to the spool after all interactions that came before it, but not the other way round.
@@ -183,11 +185,11 @@ func (m *marks) reached() int64 {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if f := m.former[messages.Events]; f.upTo > f.acked {
-		return max(f.upTo, m.lanes[messages.Events].mark())
+		return max(f.upTo, m.lanes[messages.Events].mark(m.seen))
 	}
 	low := int64(math.MaxInt64)
 	for s := range m.lanes {
-		low = min(low, max(m.former[s].upTo, m.lanes[s].mark()))
+		low = min(low, max(m.former[s].upTo, m.lanes[s].mark(m.seen)))
 	}
 	return low
 }
@@ -201,7 +203,7 @@ func (m *marks) point(received int64) (acked [messages.Streams]int64, stored [me
 	ok = m.held == 0 && !m.adopting
 	for s := range m.lanes {
 		l := &m.lanes[s]
-		acked[s], stored[s] = l.mark(), l.stored
+		acked[s], stored[s] = l.mark(m.seen), l.stored
 		if l.newest > received && acked[s] >= l.newest {
 			acked[s] = l.newest - 1
 			stored[s] = max(stored[s], 1) - 1 // it may be that event's
@@ -270,12 +272,4 @@ func (m *marks) remade(stream messages.Stream) {
 	for i := range l.open {
 		l.open[i].stored = 0
 	}
-}
-
-func (m *marks) lower() {
-	low := m.lanes[0].mark()
-	for s := range m.lanes {
-		low = min(low, m.lanes[s].mark())
-	}
-	m.low.Store(low)
 }

@@ -32,22 +32,30 @@ type reader struct {
 	ctx    context.Context // ends a wait for room in the window
 	cancel context.CancelFunc
 
-	heard   atomic.Int64 // Unix ns of the last inbound message
-	blocked atomic.Bool  // waiting for room in the window
-	quiet   atomic.Bool  // dispatches are not taken any more
+	began   int64       // Unix ns
+	blocked atomic.Bool // waiting for room in the window
+	quiet   atomic.Bool // dispatches are not taken any more
 
 	// Owned by the goroutine, under busy; retire takes busy to know that it is done with them.
 	busy     sync.Mutex
 	retired  bool
 	session  string
 	marks    *marks
-	from     int64 // the sequence number that RESUME named
-	replayed int   // dispatches since then; -1: not resuming
-	extra    []byte
-	frame    gateway.Frame
-	event    messages.Event
-	held     bool // the window may hold the newest event back, for the next one
+	from     int64  // the sequence number that RESUME named
+	replayed int    // dispatches since then; -1: not resuming
+	held     bool   // the window may hold the newest event back, for the next one
+	draft    *draft // while there is something to read; else nil
 }
+
+// draft is what a reader needs for one payload after the other, and does not while it waits: of a thousand readers most wait, and
+// what a few use in turn stays in the processor's cache.
+type draft struct {
+	frame gateway.Frame
+	event messages.Event
+	extra []byte
+}
+
+var drafts = sync.Pool{New: func() any { return new(draft) }}
 
 // run reads until the connection ends. A panic in it is a bug; the shard fails with it instead of the process.
 func (r *reader) run() {
@@ -64,7 +72,6 @@ func (r *reader) run() {
 		payload, err := r.conn.Read()
 		if err == nil {
 			err = r.step(payload)
-			r.frame = gateway.Frame{} // it aliases the connection's buffer, which others have while nothing comes
 		}
 		if err != nil {
 			r.letGo(r.shard.Window.Flush)
@@ -77,6 +84,11 @@ func (r *reader) run() {
 
 // pause is what there is to do before the network is waited for.
 func (r *reader) pause() {
+	if d := r.draft; d != nil {
+		r.draft = nil
+		*d = draft{extra: d.extra[:0]} // the rest aliases the connection's buffer, which others have while nothing comes
+		drafts.Put(d)
+	}
 	if wire, inflated := r.conn.Counted(); wire > 0 {
 		r.shard.Meters.Bytes(r.shard.ID, r.shard.Pool, wire, inflated)
 	}
@@ -110,9 +122,11 @@ func (r *reader) step(payload []byte) error {
 		return nil // Read discards what still arrives and ends by itself
 	}
 	now := time.Now()
-	r.heard.Store(now.UnixNano())
 	r.shard.carried.heard.Store(now.UnixNano())
-	f := &r.frame
+	if r.draft == nil {
+		r.draft = drafts.Get().(*draft)
+	}
+	f := &r.draft.frame
 	if err := gateway.Scan(payload, f); err != nil {
 		r.conn.Close(4000, "unreadable payload")
 		return err
@@ -175,7 +189,8 @@ func (r *reader) dispatch(f *gateway.Frame, now time.Time) error {
 		r.marks.skip(f.S)
 		return nil
 	}
-	r.event = messages.Event{
+	ev := &r.draft.event
+	*ev = messages.Event{
 		Kind: verdict.Kind, Session: r.session, Seq: f.S, ShardID: r.shard.ID, Read: now,
 		GuildID: f.GuildID(), ChannelID: f.ChannelID(), UserID: f.UserID(),
 		Data: f.D, Extra: r.splice(f), Fence: r.shard.Tenure, Receipt: r.marks, More: true,
@@ -183,12 +198,11 @@ func (r *reader) dispatch(f *gateway.Frame, now time.Time) error {
 	}
 	r.held = true
 	r.marks.sent(verdict.Kind.Stream, f.S)
-	if err := r.publish(&r.event); err != nil {
+	if err := r.publish(ev); err != nil {
 		r.marks.unsent(verdict.Kind.Stream, f.S) // RESUME brings it again
 		return err
 	}
 	r.tracker.Accept(f)
-	r.event = messages.Event{} // it aliases the frame, which may be a giant
 	return nil
 }
 
@@ -205,15 +219,16 @@ func (r *reader) pass(f *gateway.Frame) {
 
 // splice makes the members that two types of events carry in front of Discord's own.
 func (r *reader) splice(f *gateway.Frame) []byte {
+	d := r.draft
 	switch string(f.T) {
 	case "GUILD_MEMBER_ADD":
-		r.extra = f.MemberJoin().Append(r.extra[:0])
+		d.extra = f.MemberJoin().Append(d.extra[:0])
 	case messages.InteractionCreate:
-		r.extra = f.Interaction().Append(r.extra[:0])
+		d.extra = f.Interaction().Append(d.extra[:0])
 	default:
 		return nil
 	}
-	return r.extra
+	return d.extra
 }
 
 func (r *reader) publish(ev *messages.Event) error {
@@ -306,7 +321,8 @@ func (r *reader) settle() error {
 
 // seen is what the session machine may know of this goroutine.
 func (r *reader) seen() gateway.Seen {
-	return gateway.Seen{Seq: r.tracker.Seq(), At: time.Unix(0, r.heard.Load()), Blocked: r.blocked.Load()}
+	at := time.Unix(0, max(r.began, r.shard.carried.heard.Load())) // what was heard before is of another connection
+	return gateway.Seen{Seq: r.tracker.Seq(), At: at, Blocked: r.blocked.Load()}
 }
 
 // quiesce stops taking dispatches; control payloads go on, so that the connection stays alive. It waits only for a frame

@@ -174,11 +174,11 @@ func (s *shard) read(conn *gateway.Conn) {
 		end:  func(err error) { root.Send(self, lost{number, err}) },
 		ctx:  ctx, cancel: cancel,
 		session: resume.SessionID, from: c.tracker.Seq(), marks: c.marks.Load(), replayed: -1,
+		began: time.Now().UnixNano(),
 	}
 	if resume.SessionID != "" {
 		s.reader.replayed = 0
 	}
-	s.reader.heard.Store(time.Now().UnixNano())
 	go s.reader.run()
 }
 

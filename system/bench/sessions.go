@@ -16,7 +16,7 @@ const pacedRate = 20_000
 
 // sessionLaps is how often a round's race measures each row. What NATS pays for an event that comes alone changes by two within seconds,
 // and the figure is of the cheapest and the dearest of the rows.
-const sessionLaps = 3
+const sessionLaps = 5
 
 func sessionsRow(n int) string {
 	if n == 1 {

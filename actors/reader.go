@@ -44,7 +44,7 @@ type reader struct {
 	from     int64  // the sequence number that RESUME named
 	replayed int    // dispatches since then; -1: not resuming
 	held     bool   // the window may hold the newest event back, for the next one
-	draft    *draft // while there is something to read; else nil
+	draft    *draft // while there is something to read, else nil; as held, the goroutine's alone without busy
 }
 
 // draft is what a reader needs for one payload after the other, and does not while it waits: of a thousand readers most wait, and

@@ -4,6 +4,8 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -115,6 +117,19 @@ func TestKindOf_is_bounded_and_costs_no_allocation(t *testing.T) {
 	}
 	if n := len(*kinds.Load()); n > maxKinds {
 		t.Errorf("got %d kinds in the table, want at most %d", n, maxKinds)
+	}
+	seen := map[int]string{0: "none"}
+	for _, k := range append(slices.Collect(maps.Values(*kinds.Load())), GuildJoin, GuildAvailable, GuildDegraded, GuildUnavailable, GuildLeave,
+		ShardReadyKind, ShardResumedKind, ShardDownKind, ShardGapKind) {
+		if other, taken := seen[k.Number]; taken || k.Number > maxKinds+9 {
+			t.Errorf("%s: got number %d, which %s has or which leaves a hole", k.Name, k.Number, other)
+		}
+		seen[k.Number] = k.Name
+	}
+	for _, k := range []*Kind{KindOf([]byte("FLOOD_LAST")), RestoreKind("FLOOD_0", "of.an.earlier.version")} {
+		if k.Number != 0 {
+			t.Errorf("%s is made anew for each event: got number %d, want 0", k.Name, k.Number)
+		}
 	}
 	if got := KindOf([]byte("FLOOD_LAST")); got.Label != "other" || got.Type != "flood.last" {
 		t.Errorf("over the bound: got type %s with label %s, want flood.last with other", got.Type, got.Label)

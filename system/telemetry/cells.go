@@ -122,8 +122,8 @@ type family struct {
 	kinds atomic.Pointer[[]*cell]          // the same cells, by Kind.Number; copied on write
 }
 
-// of returns the series of a kind. Of the many pools of a node each has a family of its own, so nothing of it is in a cache: a
-// table costs one access to memory where a map costs three.
+// of returns the series of a kind. Of the many pools of a node each has a family of its own, so little of it is in a cache: a
+// table takes fewer accesses to memory than a map.
 func (f *family) of(k *messages.Kind) *cell {
 	if kinds := f.kinds.Load(); kinds != nil && k.Number < len(*kinds) {
 		if c := (*kinds)[k.Number]; c != nil {
